@@ -1,0 +1,1 @@
+"""The cache on one machine: SQLite holds the truth, FAISS finds what is near."""

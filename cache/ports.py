@@ -1,0 +1,138 @@
+"""What the cache needs of others. The classifier's encoder and the stores happen to fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cache.types import Draft, EntryId, Head, Neighbor, PartitionKey, Vector, Vectors
+
+
+class Encoder(Protocol):
+    """Text to vector. Sync and slow: never called on the event loop."""
+
+    @property
+    def encoder_id(self) -> str:
+        """Names weights, tokenizer and window; vectors of two ids are never compared."""
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """Return shape (len(texts), dim), float32, rows of unit length."""
+
+    def unseen(self, text: str) -> str:
+        """Return the part of ``text`` outside the encoder's window; empty when all was seen."""
+
+
+class PairVerifier(Protocol):
+    """The reuse decision's judge: P(the answer to the candidate serves the query).
+
+    Calibrated: of the pairs given 0.9, nine in ten are right.
+    """
+
+    def p_same_answer(
+        self, query: str, candidates: Sequence[str], similarities: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Return shape (len(candidates),), each in [0, 1].
+
+        Args:
+            query: canonical text.
+            candidates: canonical texts of stored prompts.
+            similarities: shape (len(candidates),), cosine of each candidate to the query.
+        """
+
+
+class VectorIndex(Protocol):
+    """Nearest neighbours within a partition. Thread-safe; every call is sync and short.
+
+    Raises, each method: IndexFailed, and IndexMismatch for a vector of another length.
+    """
+
+    def add(self, partition: PartitionKey, ids: Sequence[EntryId], vectors: Vectors) -> None:
+        """Add entries; an id that is known already moves to the new vector and partition."""
+
+    def search(self, partition: PartitionKey, vector: Vector, k: int) -> list[Neighbor]:
+        """Return up to ``k`` (at least 1) neighbours of the partition.
+
+        Most similar first, and of equally similar ones the lower id.
+        """
+
+    def remove(self, ids: Iterable[EntryId]) -> None:
+        """Forget entries at once; unknown ids are no error."""
+
+    def settle(self) -> None:
+        """Say that a bulk of ``add`` is over, so that what speeds up searches may be made."""
+
+    def close(self) -> None:
+        """End background work and keep what spares it the next time."""
+
+    def __len__(self) -> int:
+        """Return the number of entries."""
+
+
+class StoredEntry(Protocol):
+    """A row of the store, whole."""
+
+    @property
+    def head(self) -> Head:
+        """All but text and answer."""
+
+    @property
+    def text(self) -> str:
+        """Canonical text."""
+
+    @property
+    def answer(self) -> bytes:
+        """Bytes as they were put."""
+
+
+class EntryStore(Protocol):
+    """Where entries survive. ``put``, ``embed`` and ``remove`` return when it is durable.
+
+    Async methods are called on the event loop, sync ones off it. All raise StoreUnavailable when
+    the database can not be read or written now, and then nothing of the call was kept.
+    """
+
+    async def put(self, draft: Draft, *, text: str, encoder_id: str, now_s: float) -> Head:
+        """Keep a draft under its canonical ``text``; replaces the entry of that partition and text.
+
+        Ids grow in the order in which puts became durable.
+
+        Args:
+            draft: its ``vector`` is kept when it has one.
+            text: what the draft is found by.
+            encoder_id: names what made ``draft.vector``.
+            now_s: becomes ``created_at_s``.
+
+        Raises:
+            EntryRefused: the text can not be written as UTF-8.
+        """
+
+    async def remove(self, ids: Sequence[EntryId]) -> int:
+        """Remove entries, return how many there were."""
+
+    async def embed(self, ids: Sequence[EntryId], vectors: Vectors, encoder_id: str) -> None:
+        """Keep other vectors for entries; those that are gone meanwhile are skipped."""
+
+    def read(self, ids: Sequence[EntryId]) -> Mapping[EntryId, StoredEntry]:
+        """Return the entries that exist, whole."""
+
+    def heads(self) -> Iterator[tuple[Head, str]]:
+        """Yield every entry's head with its canonical text, oldest first."""
+
+    def vectors(self, encoder_id: str) -> Iterator[tuple[list[EntryId], Vectors]]:
+        """Yield in bulks the vectors that this encoder made, oldest entry first."""
+
+    def unembedded(self, encoder_id: str) -> list[EntryId]:
+        """Return the entries whose vector another encoder made or nobody, oldest first.
+
+        Entries put as ``exact_only`` are none of them.
+        """
+
+    def close(self) -> None:
+        """Finish what is under way and close; blocks."""

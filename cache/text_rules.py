@@ -1,0 +1,211 @@
+"""What a prompt's own words say about reusing its answer: empty of content, personal, time-bound.
+
+Each rule errs on the side that cannot serve a wrong answer. Calling a harmless text personal or
+time-bound costs a saving; the reverse shows one user another's data, or yesterday's news.
+They are linear, and bounded: a text too long to be read is personal, and of
+a long text only the ends, where the question stands, are searched for words of time.
+"""
+# ruff: noqa: E501  (word lists and tables are read as text)
+
+from __future__ import annotations
+
+import re
+
+_MAX_READ_CHARS = 65_536
+_END_CHARS = 4_096
+
+# -------------------------------------------------------------------------------- content-free
+
+_EMPTY_WORDS = frozenset(
+    "yes yep yeah yup ya y no nope nah n ok okay k kk alright sure right correct exactly indeed "
+    "true false fine good great perfect nice cool awesome amazing excellent wonderful lovely "
+    "thanks thank thx ty cheers please pls plz continue proceed go on ahead next more again carry "
+    "keep going resume and so then also do it that this one a an the i you me we us is are was "
+    "be to of for in too very much lot many well sounds looks works got understood understand see "
+    "agreed agree absolutely definitely certainly maybe perhaps hmm hm um uh oh ah wow lol haha "
+    "hi hello hey bye goodbye stop wait first second third last option both either neither none "
+    "all above below any other another same retry repeat redo rewrite elaborate shorter longer "
+    "better simpler expand explain why how what when where who which really seriously huh sorry "
+    "welcome done finish finished start begin now just like with your my not don't i'm it's that's "
+    "let's want would can could should will show give tell try help something else anything "
+    "everything further details detail example examples part step go back a1 b c d".split()
+)
+# Phrases that ask for something only the conversation knows. Whole texts only.
+_EMPTY_FIRST = frozenset(
+    "yes yep yeah yup no nope nah ok okay k alright sure right correct exactly indeed true false "
+    "fine good great perfect nice cool awesome thanks thank thx ty cheers please pls plz continue "
+    "proceed go next more again carry keep resume and so then do sounds looks got understood agreed "
+    "agree absolutely definitely certainly maybe perhaps hmm hm um uh oh ah wow lol haha hi hello "
+    "hey bye goodbye stop wait first second third last option both either neither none all "
+    "another same retry repeat redo rewrite elaborate shorter longer better simpler expand explain "
+    "why how what when where who which really seriously huh sorry welcome done finish start begin "
+    "now just not don't i'm it's that's let's try tell show give help the y n kk a b c d a1 well "
+    "i see it that this one me you is anything something everything further".split()
+)
+_MAX_EMPTY_CHARS = 60
+_MAX_EMPTY_WORDS = 6
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+
+
+def is_content_free(text: str) -> bool:
+    """Tell whether a message means nothing without the turns before it: "yes", "go on", "👍", "".
+
+    A number alone ("2") picks an option and is content-free; "2 + 2" is not.
+    """
+    if len(text) > _MAX_EMPTY_CHARS:
+        return not _WORD.search(text)
+    words = [word.lower().replace("’", "'") for word in _WORD.findall(text)]
+    if not words:
+        return not any(sign in text for sign in "+*/=<>^%#$€£√∫∑")
+    if len(words) > _MAX_EMPTY_WORDS:
+        return False
+    if len(words) == 1 and (len(words[0]) == 1 or words[0].isdecimal()):
+        return not any(sign in text for sign in "+*/=<>^%#$€£")
+    return words[0] in _EMPTY_FIRST and all(
+        word in _EMPTY_WORDS or word in _EMPTY_FIRST for word in words
+    )
+
+
+# ------------------------------------------------------------------------------------ personal
+
+# What a service stores about its user: with "my" or "our" before it, the answer depends on who
+# asks. "How do I reset my password" has a general answer, but the app may also have answered it
+# from the user's account; the cache cannot tell which, so it counts as personal and is shared
+# within the user only. "My code", "my essay", "my dog" are no such things: the text itself holds
+# all there is to know, so two users who write it get the same answer.
+_OWNED = (
+    "orders?|packages?|parcels?|deliver(?:y|ies)|shipments?|refunds?|returns?|purchases?|accounts?"
+    "|invoices?|bills?|billing|receipts?|statements?|subscriptions?|plans?|membership|balances?"
+    "|payments?|payouts?|transactions?|transfers?|deposits?|withdrawals?|debit|credits?|cards?"
+    "|bank|savings|checking|loans?|mortgages?|insurance|polic(?:y|ies)|claims?|pension|401k"
+    "|portfolio|wallet|bitcoins?|salary|pay ?checks?|paystub|payslip|payroll|income|wages?|tax(?:es)?"
+    "|tax return|w-?2|budget|spending|expenses?|debts?|rewards?|points|miles|coupons?|vouchers?"
+    "|gift cards?|passwords?|passcodes?|pins?|logins?|log-in|sign-in|usernames?|user ?ids?|profiles?"
+    "|settings|preferences|devices?|sessions?|tokens?|keys?|api keys?|licen[cs]es?|certificates?"
+    "|address(?:es)?|phone|phone number|mobile|number|cell|contacts?|e-?mails?|inbox|mails?|messages?"
+    "|texts?|calls?|voicemails?|calendars?|appointments?|meetings?|schedules?|agendas?|reminders?"
+    "|alarms?|events?|to-?do|task list|lists?|shopping list|notes?|files?|documents?|photos?|pictures?"
+    "|reservations?|bookings?|flights?|trips?|itinerar(?:y|ies)|tickets?|seats?|hotel|luggage|baggage"
+    "|rental|visa|passport|id|identity|ssn|social security|date of birth|dob|birthday|birth ?date|age"
+    "|name|location|doctor|prescriptions?|medications?|medicines?|diagnosis|symptoms?|lab results?"
+    "|results?|test results?|scans?|records?|medical|health|blood|blood pressure|blood sugar|weight"
+    "|pregnancy|period|diet|condition|disease|illness|history|data|information|details|info"
+    "|employee|employer|boss|manager|team|company|job|contract|lease|rent|landlord|application"
+    "|status|case|request|complaint|grades?|scores?|gpa|transcripts?|exams?|course|courses|homework"
+    "|teacher|school|class|classes|professor|house|home|apartment|car|vehicle|wifi|router|modem"
+    "|usage|limits?|quota|minutes|cart|basket|wishlist|playlist|favou?rites|queue|watchlist"
+    "|wife|husband|spouse|girlfriend|boyfriend|partner|ex|kids?|child(?:ren)?|son|daughter|baby"
+    "|mom|mother|dad|father|mum|parents?|brother|sister|family|friend|conversation|chat|memory"
+)
+_MY = re.compile(
+    rf"\b(?:my|our)\s+(?:[a-z0-9'’-]+\s+){{0,2}}?(?:{_OWNED})\b"
+    r"|\b(?:account|order|invoice|ticket|case|customer|policy|booking|reservation|tracking|claim"
+    r"|confirmation|reference|membership|member|employee|patient|student|passport|licen[cs]e"
+    r"|registration|serial|routing|iban|vat|tax)\s*(?:number|no\.?|num|id|ref|code|\#)?\s*(?:is\s+"
+    r"|:\s*|\#\s*|=\s*)?[a-z]{0,4}[-#]?\d[\d-]{3,}\b"
+    r"|\bi(?:['’]ve|\s+have)?\s+(?:just\s+|already\s+|recently\s+|never\s+|still\s+|also\s+)*"
+    r"(?:ordered|bought|purchased|paid|booked|reserved|subscribed|signed\s+up|cancell?ed|returned"
+    r"|received|requested|transferred|deposited|withdrew|applied|registered|shipped|sent|owe|spent"
+    r"|was\s+(?:charged|billed|diagnosed|prescribed|hired|fired|born)|got\s+(?:charged|billed|paid)"
+    r"|been\s+(?:charged|billed|diagnosed|prescribed|locked|waiting))\b"
+    r"|\b(?:did|do|have|am|was|were)\s+i\s+(?:just\s+|already\s+|still\s+|ever\s+)?"
+    r"(?:order(?:ed)?|buy|bought|pay|paid|owe|spend|spent|get\s+paid|book(?:ed)?|been\s+charged"
+    r"|charged|being\s+charged|subscribed|eligible|approved|enrolled|registered|qualify|scheduled)\b"
+    r"|\b(?:who|where|how\s+old|how\s+tall)\s+am\s+i\b|\bremind\s+me\b|\bmy\s+name\b"
+    r"|\b(?:of|is|are|with)\s+mine\b|\bmine\s+(?:is|are|was|has)\b"
+    r"|\bwhat(?:['’]s|\s+is|\s+are|\s+was|\s+were)\s+(?:on\s+)?(?:my|our)\b"
+    r"|\bwhere(?:['’]s|\s+is|\s+are)\s+(?:my|our)\b|\bwhen\s+(?:is|are|will|does|did)\s+(?:my|our)\b"
+    r"|\bi(?:['’]m|\s+am)\s+(?:a\s+)?\d{1,3}(?:\s*-?\s*years?\s*-?\s*old|\s*(?:yo|y/o|yrs?)\b)"
+    r"|\bi\s+(?:live|work|study|was\s+born)\s+(?:in|at|for|on)\b|\bdo\s+you\s+(?:know|remember)\s+me\b"
+    r"|\b(?:call|text|email|message|pay|send)\s+(?:my\s+)?(?:mom|dad|mum|wife|husband|boss)\b"
+    r"|\bssn\b|\bsocial\s+security\s+(?:number|no)\b"
+)
+_HINTS = re.compile(
+    r"\b(?:my|our|mine|i|i['’]ve|i['’]m|me|am|ssn|number|no|id)\b|\d{4}", re.IGNORECASE
+)
+_IDENTIFIER = re.compile(
+    r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}\.[\w.-]{2,63}"  # e-mail
+    r"|(?<![\w-])\d{3}-\d{2}-\d{4}(?![\w-])"  # social security
+    r"|(?<![\w.,])(?:\d[ -]?){12,18}\d(?![\w.,]\d)"  # card, long account
+    r"|(?<!\w)[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?(?!\w)"  # IBAN
+    r"|(?<![\w.,$€£+])\+\d{1,3}[ .-]?\(?\d{1,4}\)?(?:[ .-]?\d{2,4}){2,4}(?!\w)"  # phone, abroad
+    r"|(?<![\w.,$€£])\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}(?!\w)"  # phone, America
+    r"|(?<![\w.,$€£#])0\d{9,10}(?!\w)"
+    r"|(?<![\w#])#\d{4,}(?!\w)"  # ticket
+    r"|(?<![\w-])[A-Z]{2,5}-?\d{5,}(?![\w-])"  # order, invoice, claim
+    r"|(?<![\w.,$€£=+*/^(-])\d{8,11}(?![\w.,%]|\s*[=+*/^-]\s*\d)"  # account
+)
+
+
+def is_personal(text: str) -> bool:
+    """Tell whether the answer may hold or depend on data of the one who asks.
+
+    True for what a service keeps about its user ("my order", "my password", "where is my ..."),
+    for what the user says about a private matter ("I was charged twice"), and for anything that
+    identifies a person or a contract: mail addresses, phone, card, account, order and ticket
+    numbers. False for things that the text itself holds ("my code", "my essay").
+    """
+    if len(text) > _MAX_READ_CHARS or _IDENTIFIER.search(text) is not None:
+        return True
+    if _HINTS.search(text) is None:
+        return False
+    return _MY.search(text.lower()) is not None
+
+
+# ---------------------------------------------------------------------------------- time-bound
+
+_TIME = re.compile(
+    r"\b(?:today|tonight|tonite|tomorrow|tommorow|tomorow|yesterday|nowadays|currently|right\s+now"
+    r"|at\s+(?:the|this)\s+moment|at\s+present|presently|as\s+of|up[\s-]to[\s-]date|these\s+days"
+    r"|so\s+far|recent|recently|lately|latest|newest|upcoming|breaking"
+    r"|trending|ongoing|live\s+(?:now|scores?|stream|streaming|updates?|coverage|match|results?)"
+    r"|this\s+(?:morning|afternoon|evening|week|weekend|month|year|season|quarter|summer|winter"
+    r"|spring|fall|autumn|monday|tuesday|wednesday|thursday|friday|saturday|sunday|time)"
+    r"|(?:last|next|past|coming|previous)\s+(?:night|morning|evening|few|couple|week|weekend|month"
+    r"|year|season|quarter|summer|winter|spring|fall|autumn|days|hour|hours|decade|game|match"
+    r"|race|election|monday|tuesday|wednesday|thursday|friday|saturday|sunday|episode|flight|train"
+    r"|bus|\d+\s+(?:days|weeks|months|years|hours|minutes))"
+    r"|(?:a|an|\d+|few|two|three)\s+(?:second|minute|hour|day|week|month|year)s?\s+ago|just\s+now"
+    r"|in\s+(?:a|an|\d+)\s+(?:minute|hour|day|week)s?\s+from\s+now|from\s+now|any\s+more|anymore"
+    r"|by\s+now|until\s+now|till\s+now|since\s+when|still\s+(?:alive|open|available|in\s+stock"
+    r"|working|valid|exist|playing|married|running)"
+    r"|weather|forecast|temperatures?\s+(?:in|outside|at)|(?:will|is|going\s+to|gonna|does)\s+(?:it\s+)?"
+    r"(?:be\s+)?(?:rain|snow|raining|snowing|sunny|cloudy|windy)(?:ing)?|humidity|pollen|air\s+quality"
+    r"|aqi|uv\s+index|traffic\s+(?:in|on|near|to|at|now|report|jams?|conditions?)|news|headlines?"
+    r"|(?:final|match|game|football|baseball|basketball|cricket|soccer|hockey|live|the)\s+scores?|scores?\s+of"
+    r"|standings|box\s+office|stocks?\s+(?:prices?|markets?|quotes?|of|for|doing|trading)|in\s+stock"
+    r"|share\s+prices?|market\s+cap|prices?|pricing|how\s+much\s+(?:is|are|for)"
+    r"|costs?(?!\s*-?\s*(?:optimi|effective|efficien|function|benefit|model|accounting|matrix|based|aware|of\s+living\s+index))"
+    r"|worth\s+(?:of|today|now)|how\s+much\s+(?:\S+\s+){1,4}worth|exchange\s+rates?|conversion\s+rates?|interest\s+rates?|mortgage\s+rates?"
+    r"|inflation\s+rate|unemployment\s+rate|apr|rates?\s+(?:for|of|on)|bitcoin|ethereum|btc|eth|dow"
+    r"|nasdaq|s&p|s\s*&\s*p|nikkei|ftse|sensex|nifty|net\s+worth|population\s+of|subscribers"
+    r"|open\s+(?:now|on|today|late|at|until)|opening\s+hours|hours\s+of|opening\s+times|business\s+hours"
+    r"|(?:is|are)\s+\S+(?:\s+\S+){0,4}\s+(?:open|closed|down|up|available|in\s+stock|alive|dead|out\s+yet)"
+    r"|what\s+time|what['’]?s?\s+(?:is\s+)?the\s+(?:time|date)|current|time\s+(?:is\s+it|in)|what\s+day"
+    r"|which\s+day|what\s+year\s+is|what\s+month|date\s+is|day\s+is|showtimes?|schedule|fixtures?"
+    r"|timetable|now\s+playing|playing\s+(?:near|at|in)|near\s+me|nearby|nearest|closest|around\s+here"
+    r"|who\s+won|who\s+is\s+winning|who['’]s\s+winning|who\s+will\s+win|who\s+is\s+(?:the\s+)?"
+    r"(?:president|prime\s+minister|ceo|mayor|governor|king|queen|pope|chancellor|champion|coach"
+    r"|chairman|owner|richest|captain|manager|leader)|who['’]s\s+(?:the\s+)?(?:president|prime"
+    r"\s+minister|ceo|mayor|governor|king|queen|pope|chancellor|champion)|president\s+of|ceo\s+of"
+    r"|prime\s+minister\s+of|how\s+old\s+is|how\s+old\s+are|is\s+\w+(?:\s+\w+)?\s+(?:still|alive|dead)"
+    r"|did\s+\S+(?:\s+\S+){0,3}\s+(?:win|lose|die)|release\s+date|come\s+out|coming\s+out|out\s+yet"
+    r"|when\s+(?:is|will|does)\s+(?:the\s+)?(?:next|new)|new\s+version|latest\s+version|deadline|on\s+sale"
+    r"|available\s+(?:now|yet|again|for\s+sale)|availability|vacanc(?:y|ies)|job\s+openings?|hiring|deals?\s+(?:on|for|at)|best\s+deals?"
+    r"|discounts?|promo\s+codes?|coupons?|outages?|updates?\s+on|happening|going\s+on"
+    r"|(?:order|flight|ticket|delivery|shipping|server|service|system|account|case|claim|application)\s+status|status\s+of\s+(?:the|this|our|my|an?|order|flight|shipment|ticket)"
+    r"|covid|pandemic|election\s+results?|polls?|odds|lottery|jackpot)\b"
+)  # fmt: skip
+# "Now" as a filler opens an order: "now write a poem". Elsewhere it means the time.
+_NOW = re.compile(
+    r"\bnow\b(?!\s+(?:that|write|make|create|rewrite|explain|tell|give|do|let|translate|add|change"
+    r"|convert|try|use|list|show|summari[sz]e|imagine|suppose|consider|please|i|you|we|can)\b)"
+)
+
+
+def is_time_bound(text: str) -> bool:
+    """Tell whether the right answer changes with time: "today", "latest", prices, weather, news."""
+    if len(text) > 2 * _END_CHARS:
+        text = f"{text[:_END_CHARS]} {text[-_END_CHARS:]}"
+    lowered = text.lower()
+    return _TIME.search(lowered) is not None or _NOW.search(lowered) is not None
