@@ -4,7 +4,6 @@ CacheError
 ├ StoreUnavailable      now, and it may work again: nothing of what was asked was kept
 │  └ StoreOverloaded    too much waits already; slow down
 ├ EntryRefused          this one entry can not be kept; the next one can
-├ EncoderMissing        there is no encoder: what is stored gets its vector when there is one
 ├ IndexFailed           the vector index broke; it is derived and can be rebuilt from the store
 │  └ IndexMismatch      vectors of another length or encoder than the index holds
 └ OpenRefused           at start: says what was found, what was expected and what to do
@@ -33,10 +32,6 @@ class StoreOverloaded(StoreUnavailable):
 
 class EntryRefused(CacheError):
     """One entry that can not be kept, by its size or its text. The caller's fault."""
-
-
-class EncoderMissing(CacheError):
-    """There is no encoder now, so that nothing can be embedded; exact repeats need none."""
 
 
 class IndexFailed(CacheError):

@@ -247,6 +247,8 @@ class SemanticCache:
         head = await self._store.put(draft, text=text, encoder_id=encoder_id, now_s=self._clock())
         self._n_stored += 1
         self._n_replaced += self._shelf.show(head, text, draft.answer, draft.vector)
+        if self._encoder is not None and draft.vector is None and not draft.exact_only:
+            self._shelf.unembedded[head.id] = None
         await self._undo_if_invalidated(head)
         return head
 
@@ -256,7 +258,11 @@ class SemanticCache:
         if self._encoder is None:
             return replace(draft, vector=None)
         if draft.vector is None:
-            vectors = await asyncio.to_thread(self._encoder.encode, [text])
+            try:
+                vectors = await asyncio.to_thread(self._encoder.encode, [text])
+            except Exception as error:  # noqa: BLE001 - the model's runtime raises what it likes
+                self._shelf.failed("embedding a new entry", error)
+                return draft  # kept all the same; the background tries again
             return replace(draft, vector=vectors[0])
         if draft.vector.shape != (self._encoder.dim,) or not np.isfinite(draft.vector).all():
             raise EntryRefused(

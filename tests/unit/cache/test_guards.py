@@ -1,5 +1,5 @@
 """Which pairs of prompts may not share an answer, whatever their similarity."""
-# ruff: noqa: E501, SIM905  (word lists and tables are read as text)
+# ruff: noqa: E501  (word lists and tables are read as text)
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from cache.guards import compare_facts, facts_of
-from cache.policy import Candidate, WordingVerifier, Decision, Wording, decide
+from cache.policy import Candidate, Decision, Wording, WordingVerifier, decide
 from cache.types import MissReason, ReusePolicy
 
 ENCODER = FakeEncoder(window=8)

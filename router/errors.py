@@ -1,0 +1,98 @@
+"""What can go wrong on the path of a request, and whose fault it is.
+
+The faces translate these, and the ledger's errors, to statuses; nobody else speaks gRPC::
+
+    RouterError
+    ├── InvalidRequest          the caller's fault; the sentence says what to change
+    ├── UnknownNamespace        the settings close the set of namespaces
+    ├── AlreadyExists           a request id came again with another body
+    ├── NoModelFits             no configured model can take the request; says why for each
+    ├── Overloaded              a bound was reached; try again later
+    ├── Stopping                the service is shutting down
+    ├── ProviderError           a model was called and did not answer
+    │   ├── ProviderTimeout     retryable
+    │   ├── ProviderUnavailable retryable
+    │   └── ProviderRejected    it would be refused again
+    └── NoModelAvailable        every attempt failed; lists them
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class RouterError(Exception):
+    """The base of all."""
+
+
+class InvalidRequest(RouterError):
+    """The request cannot be understood or breaks a limit. The caller's fault."""
+
+
+class UnknownNamespace(RouterError):
+    """The settings close the set of namespaces, and this one is not in it."""
+
+
+class AlreadyExists(RouterError):
+    """A request id was used before for another body. The caller's fault."""
+
+
+class NoModelFits(RouterError):
+    """No configured model can take the request; the sentence says why for each."""
+
+
+class Overloaded(RouterError):
+    """A bound on what may wait or run was reached."""
+
+
+class Stopping(RouterError):
+    """The service is shutting down; another instance may take the call."""
+
+
+class ProviderError(RouterError):
+    """A model was called and did not answer.
+
+    Attributes:
+        kind: a short word for the ledger and the metrics: ``timeout``, ``http_500``, ...
+        is_billable: the provider may charge for what was done; then the cost is unknown.
+        retry_after_s: how long the provider asked to be left alone; None when it did not say.
+    """
+
+    is_retryable = True
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: str,
+        is_billable: bool = False,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.is_billable = is_billable
+        self.retry_after_s = retry_after_s
+
+
+class ProviderTimeout(ProviderError):
+    """It took longer than it may; the work may go on over there, and be billed."""
+
+
+class ProviderUnavailable(ProviderError):
+    """It cannot be reached, is overloaded, or answers nonsense."""
+
+
+class ProviderRejected(ProviderError):
+    """It understood and refused; the same call would be refused again."""
+
+    is_retryable = False
+
+
+class NoModelAvailable(RouterError):
+    """Every attempt failed."""
+
+    def __init__(self, failures: Sequence[tuple[str, ProviderError]]) -> None:
+        """Take every attempt's model and error, in order."""
+        listed = "; ".join(f"{model}: {error}" for model, error in failures)
+        super().__init__(f"no model answered after {len(failures)} attempts ({listed})")
+        self.failures = tuple(failures)

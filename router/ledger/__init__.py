@@ -1,0 +1,1 @@
+"""Who spent what, saved what and wasted what; tickets and idempotent outcomes."""

@@ -1,0 +1,172 @@
+"""The ledger's file: its tables, and every step that led to them.
+
+Lines are found by id and by time, nothing else is indexed: an index is paid for by every request,
+a scan only by whoever asks for a report.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cache.embedded.sqlite_schema import Schema, statements
+
+FILE_NAME = "ledger.sqlite"
+
+_LINES = """
+CREATE TABLE lines (
+    id INTEGER PRIMARY KEY,
+    line_id BLOB NOT NULL UNIQUE,          -- 16 bytes; sorts by time
+    at_ms INTEGER NOT NULL,
+    namespace TEXT NOT NULL, caller TEXT NOT NULL,
+    user TEXT NOT NULL, feature TEXT NOT NULL, task TEXT NOT NULL, conversation TEXT NOT NULL,
+    face TEXT NOT NULL, mode TEXT NOT NULL,
+    state INTEGER NOT NULL,                -- 0 open, 1 usage unknown, 2 closed; never goes back
+    outcome TEXT NOT NULL, cause TEXT NOT NULL,
+    request_id TEXT NOT NULL, miss_reason TEXT NOT NULL,
+    entry_id INTEGER NOT NULL, similarity REAL, p_right REAL, age_s REAL,
+    model TEXT NOT NULL, baseline_model TEXT NOT NULL,
+    input_tokens INTEGER, output_tokens INTEGER,
+    cache_read_tokens INTEGER, cache_write_tokens INTEGER,
+    cost_nanos INTEGER, baseline_nanos INTEGER,
+    shadow_outcome TEXT, shadow_model TEXT, shadow_saved_nanos INTEGER,
+    exact_ms REAL, near_ms REAL, route_ms REAL, upstream_ms REAL, store_ms REAL, total_ms REAL,
+    status TEXT NOT NULL, scorer TEXT NOT NULL,
+    -- sums over the line's attempts, so that a report reads one table
+    n_attempts INTEGER NOT NULL, n_failed_attempts INTEGER NOT NULL,
+    known_cost_nanos INTEGER NOT NULL, failed_cost_nanos INTEGER NOT NULL,
+    billed_input_tokens INTEGER NOT NULL, billed_output_tokens INTEGER NOT NULL
+)
+"""
+
+_ATTEMPTS = """
+CREATE TABLE attempts (
+    line INTEGER NOT NULL, n INTEGER NOT NULL,
+    model TEXT NOT NULL, provider TEXT NOT NULL, status TEXT NOT NULL,
+    input_tokens INTEGER, output_tokens INTEGER,
+    cache_read_tokens INTEGER, cache_write_tokens INTEGER,
+    cost_nanos INTEGER, wall_ms REAL NOT NULL,
+    PRIMARY KEY (line, n)
+) WITHOUT ROWID
+"""
+
+_TICKETS = """
+CREATE TABLE tickets (
+    digest BLOB PRIMARY KEY,               -- SHA-256 of the token; the token is nowhere
+    line_id BLOB NOT NULL,
+    namespace TEXT NOT NULL, caller TEXT NOT NULL,
+    partition BLOB NOT NULL, text TEXT NOT NULL,
+    is_no_store INTEGER NOT NULL, is_audit INTEGER NOT NULL, entry_id INTEGER NOT NULL,
+    models TEXT NOT NULL, ttl_s INTEGER NOT NULL, scores TEXT NOT NULL,
+    user TEXT NOT NULL, conversation TEXT NOT NULL, tags TEXT NOT NULL,
+    expires_at_ms INTEGER NOT NULL,
+    spent_at_ms INTEGER,
+    is_over INTEGER NOT NULL DEFAULT 0,    -- spent or expired: only what is above is still known
+    due_at_ms INTEGER NOT NULL             -- when to expire it; once over, when to delete it
+) WITHOUT ROWID
+"""
+
+_KEPT = """
+CREATE TABLE kept (
+    id INTEGER PRIMARY KEY,
+    key BLOB NOT NULL UNIQUE,              -- 16 bytes of SHA-256 over namespace, caller, request id
+    body_digest BLOB NOT NULL,
+    response BLOB NOT NULL,
+    expires_at_ms INTEGER NOT NULL
+)
+"""
+
+_MODES = "CREATE TABLE modes (namespace TEXT PRIMARY KEY, mode TEXT NOT NULL) WITHOUT ROWID"
+
+_PAIRS = """
+CREATE TABLE pairs (
+    line_id BLOB PRIMARY KEY, asked TEXT NOT NULL, stored TEXT NOT NULL,
+    expires_at_ms INTEGER NOT NULL
+)
+"""
+
+_FEEDBACK = """
+CREATE TABLE feedback (
+    line INTEGER NOT NULL REFERENCES lines (id), kind TEXT NOT NULL,
+    at_ms INTEGER NOT NULL, note TEXT NOT NULL,
+    asked TEXT NOT NULL, stored TEXT NOT NULL,   -- empty where no pair was kept
+    PRIMARY KEY (line, kind)
+) WITHOUT ROWID
+"""
+
+_LABELLED = """
+CREATE VIEW labelled AS
+SELECT hex(lines.line_id) AS line_id, feedback.at_ms, lines.namespace, feedback.kind,
+       lines.outcome, lines.entry_id, lines.similarity, lines.p_right, lines.model, lines.scorer,
+       feedback.asked, feedback.stored, feedback.note
+FROM feedback JOIN lines ON lines.id = feedback.line
+"""
+
+_HOURS = """
+CREATE TABLE hours (                       -- hours of lines whose sums are in hour_sums
+    hour INTEGER PRIMARY KEY,              -- since the epoch
+    is_summed INTEGER NOT NULL             -- 0: sums are being made
+)
+"""
+
+_HOUR_SUMS = """
+CREATE TABLE hour_sums (
+    hour INTEGER NOT NULL,
+    namespace TEXT NOT NULL, feature TEXT NOT NULL, task TEXT NOT NULL, model TEXT NOT NULL,
+    state INTEGER NOT NULL, outcome TEXT NOT NULL, cause TEXT NOT NULL, miss_reason TEXT NOT NULL,
+    is_priced INTEGER NOT NULL,
+    n INTEGER NOT NULL, cost_nanos INTEGER, baseline_nanos INTEGER, known_cost_nanos INTEGER,
+    failed_cost_nanos INTEGER, n_attempts INTEGER, n_failed_attempts INTEGER,
+    input_tokens INTEGER, output_tokens INTEGER,
+    n_shadow_hits INTEGER, shadow_saved_nanos INTEGER, n_shadow_unknown INTEGER
+)
+"""
+
+
+def _forgetting(event: str, row: str) -> str:
+    """Return a trigger: sums of an hour whose lines change are forgotten, and made again later."""
+    hour = f"{row}.at_ms / 3600000"
+    return f"""
+    CREATE TRIGGER lines_{event.lower()}_{row} AFTER {event} ON lines
+    WHEN EXISTS (SELECT 1 FROM hours WHERE hour = {hour}) BEGIN
+        DELETE FROM hour_sums WHERE hour = {hour};
+        DELETE FROM hours WHERE hour = {hour};
+    END
+    """
+
+
+SCHEMA = Schema(
+    name="scrimp ledger",
+    application_id=0x5343_4C47,  # "SCLG"
+    migrations=(
+        statements(
+            _LINES,
+            "CREATE INDEX lines_at ON lines (at_ms)",
+            _ATTEMPTS,
+            _TICKETS,
+            "CREATE INDEX tickets_due ON tickets (due_at_ms)",
+            _KEPT,
+            "CREATE INDEX kept_expires ON kept (expires_at_ms)",
+            _MODES,
+        ),
+        statements(
+            _PAIRS,
+            "CREATE INDEX pairs_expires ON pairs (expires_at_ms)",
+            _FEEDBACK,
+            _LABELLED,
+        ),
+        statements(
+            _HOURS,
+            _HOUR_SUMS,
+            "CREATE INDEX hour_sums_hour ON hour_sums (hour)",
+            _forgetting("INSERT", "new"),
+            _forgetting("UPDATE", "new"),
+            _forgetting("UPDATE", "old"),
+            _forgetting("DELETE", "old"),
+        ),
+    ),
+)
+
+
+def ledger_path(folder: Path) -> Path:
+    """Return where a data folder keeps its ledger."""
+    return folder / FILE_NAME

@@ -1,0 +1,292 @@
+"""The ledger in one SQLite file.
+
+Written by one thread, many lines to a commit; read by two others, one for quick look-ups and one
+for sums. What power loss may take: the commits since the last checkpoint (see ``SqliteWriter``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing, suppress
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from cache.embedded.sqlite_schema import connect
+from cache.embedded.sqlite_writer import SqliteWriter, WriterStats
+from cache.errors import CacheError, StoreUnavailable
+from router.ledger import hours
+from router.ledger.entry import entry_of
+from router.ledger.errors import LedgerError, LedgerUnavailable, LineRefused, TicketUnknown
+from router.ledger.feedback import take_feedback
+from router.ledger.foreign import as_ledger_error
+from router.ledger.kept import KeptBounds, KeptIndex, find_kept, key_bytes
+from router.ledger.lines import read_line
+from router.ledger.modes import read_modes, write_mode
+from router.ledger.reader import Reader
+from router.ledger.savings import read_savings
+from router.ledger.schema import SCHEMA, ledger_path
+from router.ledger.sums import check_query
+from router.ledger.tickets import (
+    Claims,
+    check_opening,
+    check_settling,
+    digest_of,
+    find_ticket,
+    spend,
+)
+from router.ledger.types import (
+    Feedback,
+    FeedbackTaken,
+    KeptOutcome,
+    LedgerLine,
+    Pair,
+    RequestKey,
+    SavingsQuery,
+    SavingsReport,
+    Ticket,
+)
+from router.ledger.upkeep import expire_all, overwrite_what_is_deleted
+from router.ports import Redemption
+from router.types import Mode
+
+T = TypeVar("T")
+
+
+class SqliteLedger:
+    """The ``Ledger`` of a single process; open it with ``open``, leave it with ``aclose``."""
+
+    def __init__(
+        self,
+        path: Path,
+        writer: SqliteWriter,
+        kept: KeptIndex,
+        on_failure: Callable[[BaseException], None],
+    ) -> None:
+        self._writer = writer
+        self._kept = kept
+        self._on_failure = on_failure
+        self._claims = Claims()
+        self._quick = Reader(path, "quick")
+        self._slow = Reader(path, "sums")
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        *,
+        on_failure: Callable[[LedgerError], None],
+        bounds: KeptBounds | None = None,
+    ) -> SqliteLedger:
+        """Open or create the ledger of a data folder that this process holds locked. Blocks.
+
+        Args:
+            folder: exists.
+            on_failure: told of every noted line that was not written; called in the writer's
+                thread or on the event loop, so it only counts and logs.
+            bounds: how much of what is kept for retries is in memory.
+
+        Raises:
+            LedgerRefused: the file is foreign, too new or damaged.
+            LedgerUnavailable: it can not be opened now.
+        """
+        path = ledger_path(folder)
+
+        def tell(error: BaseException) -> None:
+            on_failure(as_ledger_error(error))
+
+        try:
+            writer = SqliteWriter(path, SCHEMA, on_failure=tell)
+        except CacheError as error:
+            raise as_ledger_error(error) from error
+        writer.post(overwrite_what_is_deleted)
+        kept = KeptIndex(bounds or KeptBounds())
+        try:
+            with closing(connect(path, read_only=True)) as connection:
+                kept.load(connection)
+        except sqlite3.Error as error:
+            writer.close()
+            raise as_ledger_error(error) from error
+        return cls(path, writer, kept, tell)
+
+    def __repr__(self) -> str:
+        """Show what was written and what is kept in memory."""
+        return f"SqliteLedger({self._writer!r}, {self._kept!r})"
+
+    def stats(self) -> WriterStats:
+        """Return what the writer did since the ledger was opened."""
+        return self._writer.stats()
+
+    async def aclose(self) -> None:
+        """Write what waits and close the file."""
+        await asyncio.to_thread(self.close)
+
+    def close(self) -> None:
+        """Do as ``aclose``, blocking."""
+        self._writer.close()
+        self._quick.close()
+        self._slow.close()
+
+    async def record(
+        self,
+        line: LedgerLine,
+        *,
+        key: RequestKey | None = None,
+        kept: KeptOutcome | None = None,
+        pair: Pair | None = None,
+    ) -> None:
+        """Write a line and what is kept with it; see ``Ledger``."""
+        self._remember(key, kept)
+        await self._write(entry_of(line, key, kept, pair).write)
+
+    def note(
+        self,
+        line: LedgerLine,
+        *,
+        key: RequestKey | None = None,
+        kept: KeptOutcome | None = None,
+        pair: Pair | None = None,
+    ) -> None:
+        """Write a line without waiting; a ``kill -9`` may lose the last 10 to 30 ms of them."""
+        self._remember(key, kept)
+        try:
+            self._writer.post(entry_of(line, key, kept, pair).write)
+        except (StoreUnavailable, LineRefused) as error:
+            self._on_failure(error)
+
+    async def open_ticket(
+        self,
+        ticket: Ticket,
+        line: LedgerLine,
+        *,
+        key: RequestKey | None = None,
+        kept: KeptOutcome | None = None,
+    ) -> None:
+        """Write an open line and its ticket; see ``Ledger``."""
+        check_opening(ticket, line)
+        await self._write(entry_of(line, key, kept, ticket=ticket).write)
+        self._remember(key, kept)  # not before: no retry may get a ticket that nobody knows
+
+    @asynccontextmanager
+    async def redeem(
+        self, token: bytes, *, namespace: str, caller: str, now_ms: int
+    ) -> AsyncIterator[Redemption]:
+        """Take a ticket in hand; see ``Ledger``."""
+        digest = digest_of(token)
+        async with self._claims.hold(digest):
+            found = await self._quick.run(lambda connection: find_ticket(connection, digest))
+            if found is None:
+                raise TicketUnknown
+            found.check(namespace=namespace, caller=caller, now_ms=now_ms)
+            yield _Redemption(self, found.ticket, found.line, now_ms)
+
+    async def expire_tickets(self, now_ms: int) -> int:
+        """Expire a bounded number of tickets, sum past hours; see ``Ledger``."""
+        self._kept.drop_expired(now_ms)
+
+        n_expired = await self._write(lambda connection: expire_all(connection, now_ms))
+        await self._sum_hours(now_ms)
+        return n_expired
+
+    async def kept(self, key: RequestKey, now_ms: int) -> KeptOutcome | None:
+        """Return what a request came to; see ``Ledger``. New ids cost no look at the disk."""
+        hashed = key_bytes(key)
+        found = self._kept.recent(hashed)
+        if found is None and not self._kept.is_new(hashed, now_ms):
+            await self._catch_up()
+            found = await self._quick.run(lambda connection: find_kept(connection, hashed))
+            if found is not None:
+                self._kept.remember(hashed, found)
+        return found if found is not None and found.expires_at_ms > now_ms else None
+
+    async def feedback(self, feedback: Feedback, *, namespace: str, caller: str) -> FeedbackTaken:
+        """Keep a caller's word; see ``Ledger``."""
+        return await self._write(
+            lambda connection: take_feedback(
+                connection, feedback, namespace=namespace, caller=caller
+            )
+        )
+
+    async def line(self, line_id: str) -> LedgerLine | None:
+        """Return a line as it stands; see ``Ledger``."""
+        await self._catch_up()
+        return await self._quick.run(lambda connection: read_line(connection, line_id))
+
+    async def savings(self, query: SavingsQuery) -> SavingsReport:
+        """Sum the lines of the query, one query at a time; see ``Ledger``."""
+        check_query(query)
+        await self._catch_up()
+        return await self._slow.run(lambda connection: read_savings(connection, query))
+
+    async def modes(self) -> dict[str, Mode]:
+        """Return the modes that were set at run time; see ``Ledger``."""
+        return await self._quick.run(read_modes)
+
+    async def set_mode(self, namespace: str, mode: Mode | None) -> None:
+        """Set a namespace's mode for good; see ``Ledger``."""
+        await self._write(lambda connection: write_mode(connection, namespace, mode))
+
+    async def settle(
+        self,
+        ticket: Ticket,
+        line: LedgerLine,
+        *,
+        now_ms: int,
+        key: RequestKey | None = None,
+        kept: KeptOutcome | None = None,
+    ) -> None:
+        """Spend a ticket in hand and close its line; ``Redemption.settle`` comes here."""
+        check_settling(ticket, line)
+        entry = entry_of(line, key, kept)
+
+        def work(connection: sqlite3.Connection) -> None:
+            spend(connection, ticket, now_ms)
+            entry.write(connection)
+
+        await self._write(work)
+        self._remember(key, kept)
+
+    def _remember(self, key: RequestKey | None, kept: KeptOutcome | None) -> None:
+        if key is not None and kept is not None:
+            self._kept.put(key_bytes(key), kept)
+
+    async def _sum_hours(self, now_ms: int) -> None:
+        marked = await self._slow.run(partial(hours.hours_to_sum, now_ms=now_ms))
+        if marked:
+            await self._write(partial(hours.mark, hours=marked))
+        for hour in marked:
+            sums = await self._slow.run(partial(hours.sum_up, hour=hour))
+            await self._write(partial(hours.keep, hour=hour, sums=sums))
+
+    async def _write(self, operation: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return await self._writer.submit(operation)
+        except (CacheError, sqlite3.Error, OverflowError, UnicodeEncodeError) as error:
+            raise as_ledger_error(error) from error
+
+    async def _catch_up(self) -> None:
+        """Wait until what was noted is written; where that fails, what is written counts."""
+        with suppress(LedgerUnavailable):
+            await self._write(_nothing)
+
+
+class _Redemption:
+    """A ticket of a ``SqliteLedger`` in hand."""
+
+    def __init__(self, ledger: SqliteLedger, ticket: Ticket, line: LedgerLine, now_ms: int) -> None:
+        self._ledger = ledger
+        self._now_ms = now_ms
+        self.ticket = ticket
+        self.line = line
+
+    async def settle(
+        self, line: LedgerLine, *, key: RequestKey | None = None, kept: KeptOutcome | None = None
+    ) -> None:
+        """Spend the ticket and close its line; see ``Redemption``."""
+        await self._ledger.settle(self.ticket, line, now_ms=self._now_ms, key=key, kept=kept)
+
+
+def _nothing(connection: sqlite3.Connection) -> None:
+    """Write nothing; what was queued before is committed when this is."""

@@ -1,0 +1,385 @@
+"""The values of the ledger. Money is integer nano-dollars; unknown is None, never 0."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from router.types import Attribution, Face, Mode, Usage
+
+
+class Outcome(StrEnum):
+    """How a request ended."""
+
+    EXACT = "exact"  # a stored answer to the same text
+    NEAR = "near"  # a stored answer to a near-duplicate
+    SHARED = "shared"  # joined a call that another request had in flight
+    MISS = "miss"  # a model was called, or named to the app
+    BYPASS = "bypass"  # as miss, but the caller or a rule wanted no lookup
+    FAILED = "failed"  # no answer
+
+
+class LineState(StrEnum):
+    """Whether the figures of a line are final."""
+
+    OPEN = "open"  # an advisor's ticket is out
+    CLOSED = "closed"
+    USAGE_UNKNOWN = (
+        "usage_unknown"  # a call was made (or may have been) and nobody said what it used
+    )
+
+
+class Cause(StrEnum):
+    """To what ``saved`` of a line is owed."""
+
+    EXACT = "exact"
+    NEAR = "near"
+    SHARED = "shared"
+    ROUTING = "routing"
+    FAILED = "failed"  # paid, and nothing delivered: saved is negative
+
+
+class Stage(StrEnum):
+    """Where the time of a request goes."""
+
+    EXACT = "exact"
+    NEAR = "near"  # waiting for the batch, encoding, search, verdict and complexity score
+    ROUTE = "route"
+    UPSTREAM = "upstream"
+    STORE = "store"
+    TOTAL = "total"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One upstream call.
+
+    Attributes:
+        model: its name in the settings.
+        provider: its provider's name in the settings.
+        status: ``ok`` or the kind of the error.
+        usage: None when the provider did not say.
+        cost_nanos: None when price or usage is unknown; 0 only when nothing was billable.
+        wall_ms: from the first byte out to the last byte in.
+    """
+
+    model: str
+    provider: str
+    status: str
+    usage: Usage | None
+    cost_nanos: int | None
+    wall_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shadow:
+    """What mode ``on`` would have done with the request.
+
+    Attributes:
+        outcome: exact, near or miss.
+        model: the model that would have answered.
+        saved_nanos: what that would have saved against the baseline; None when unknown.
+    """
+
+    outcome: Outcome
+    model: str
+    saved_nanos: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerLine:
+    """One request, accounted. ``cost_nanos + saved_nanos == baseline_nanos`` where all are known.
+
+    Attributes:
+        line_id: 32 hex digits; sorts by time; recording one id twice keeps the later state.
+        at_ms: milliseconds since the epoch.
+        request_id: the caller's own id; may be empty.
+        state: whether figures are final.
+        outcome: how it ended.
+        miss_reason: a ``cache.types.MissReason`` value, or empty.
+        entry_id: the entry served or stored; 0 when none.
+        similarity: cosine of the best candidate; None when none was looked at.
+        p_right: the decision's probability; None when nothing was judged.
+        age_s: age of the served answer; None when none was served.
+        model: the model whose answer was delivered, or that was named to the app.
+        baseline_model: what it is measured against.
+        usage: tokens of the delivered answer (for a hit: of the call that made it).
+        cost_nanos: all attempts together; None when any part is unknown.
+        baseline_nanos: the delivered answer's tokens at the baseline's price; None when unknown.
+        cause: to what ``saved_nanos`` is owed; one per line.
+        attempts: every upstream call, in order.
+        shadow: what would have been, in shadow mode.
+        stage_ms: milliseconds per stage that was passed.
+        status: ``OK`` or the gRPC status name the caller got.
+        scorer: what scored the prompt; empty when nothing did.
+    """
+
+    line_id: str
+    at_ms: int
+    namespace: str
+    caller: str
+    attribution: Attribution
+    face: Face
+    mode: Mode
+    state: LineState
+    outcome: Outcome
+    cause: Cause
+    request_id: str = ""
+    miss_reason: str = ""
+    entry_id: int = 0
+    similarity: float | None = None
+    p_right: float | None = None
+    age_s: float | None = None
+    model: str = ""
+    baseline_model: str = ""
+    usage: Usage | None = None
+    cost_nanos: int | None = None
+    baseline_nanos: int | None = None
+    attempts: tuple[Attempt, ...] = ()
+    shadow: Shadow | None = None
+    stage_ms: tuple[tuple[Stage, float], ...] = ()
+    status: str = "OK"
+    scorer: str = ""
+
+    @property
+    def saved_nanos(self) -> int | None:
+        """``baseline - cost``; negative when scrimp cost more; None when either is unknown."""
+        if self.cost_nanos is None or self.baseline_nanos is None:
+            return None
+        return self.baseline_nanos - self.cost_nanos
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """The right to hand one answer back. Its token is never stored, only the token's SHA-256.
+
+    Attributes:
+        digest: SHA-256 of the 16 random bytes.
+        line_id: the open line it closes.
+        partition: 32 bytes; the key the answer will be stored under; empty: nothing is stored.
+        text: compared text; empty with no-store.
+        is_no_store: the answer must not be kept.
+        is_audit: it came with a hit; the answer is compared, and replaces nothing.
+        entry_id: for an audit: the entry that was served.
+        models: the models whose answer is expected, best first.
+        ttl_s: seconds a stored answer will live.
+        scores: P(adequate) per tier for the text; may be empty.
+        expires_at_ms: milliseconds since the epoch; at this moment it is expired.
+    """
+
+    digest: bytes
+    line_id: str
+    namespace: str
+    caller: str
+    partition: bytes
+    text: str
+    is_no_store: bool
+    is_audit: bool = False
+    entry_id: int = 0
+    models: tuple[str, ...] = ()
+    ttl_s: int = 0
+    scores: tuple[float, ...] = ()
+    user: str = ""
+    conversation: str = ""
+    tags: tuple[str, ...] = ()
+    expires_at_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestKey:
+    """The scope in which a request id is unique."""
+
+    namespace: str
+    caller: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptOutcome:
+    """What a request with an id came to, for its retries.
+
+    Attributes:
+        body_digest: SHA-256 of the request's canonical bytes.
+        response: the serialized response; with no-store, without the answer.
+        expires_at_ms: milliseconds since the epoch.
+    """
+
+    body_digest: bytes
+    response: bytes
+    expires_at_ms: int
+
+
+class FeedbackKind(StrEnum):
+    """What a caller says of what it received."""
+
+    HIT_WRONG = "hit_wrong"
+    HIT_RIGHT = "hit_right"
+    NOT_ADEQUATE = "not_adequate"
+    ADEQUATE = "adequate"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feedback:
+    """A caller's word on one line."""
+
+    line_id: str
+    kind: FeedbackKind
+    at_ms: int
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedbackTaken:
+    """What became of a feedback.
+
+    Attributes:
+        line: the line it speaks of.
+        is_new: False when the same was said of the line before; then nothing was written.
+    """
+
+    line: LedgerLine
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """The two texts that a near-duplicate hit took for the same question.
+
+    Kept only until ``expires_at_ms``; feedback on the line keeps a copy, for training.
+
+    Attributes:
+        asked: compared text of the request.
+        stored: canonical text of the entry that was served.
+        expires_at_ms: milliseconds since the epoch.
+    """
+
+    asked: str
+    stored: str
+    expires_at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavingsQuery:
+    """Which lines to sum: empty and None say nothing.
+
+    Attributes:
+        since_ms: inclusive, milliseconds since the epoch.
+        until_ms: exclusive.
+        group_by: up to two of ``namespace user feature task conversation model day``.
+    """
+
+    namespace: str = ""
+    user: str = ""
+    feature: str = ""
+    conversation: str = ""
+    since_ms: int | None = None
+    until_ms: int | None = None
+    group_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """Sums over lines. The identity cost + saved = baseline holds in every one, to the nano.
+
+    Attributes:
+        n_requests: all lines: ``n_priced + n_unpriced + n_usage_unknown + n_open``.
+        n_by_outcome: lines per ``Outcome``, most first.
+        n_by_miss_reason: misses per reason, most first.
+        n_by_model: misses and bypasses per model that answered or was named to the app, most
+            first; hits and shared answers count for nobody.
+        n_priced: lines inside the identity: closed, with cost and baseline known.
+        n_unpriced: closed lines with an unknown price; outside the identity.
+        n_usage_unknown: lines whose usage nobody told; outside the identity.
+        n_open: tickets still out; outside the identity.
+        cost_nanos: what the priced lines cost.
+        baseline_nanos: what they would have cost.
+        saved_nanos: the difference; negative when scrimp cost more.
+        saved_by_cause: saved_nanos per ``Cause``; they add up to saved_nanos.
+        unpriced_cost_nanos: what is known to have been spent by lines outside the identity.
+        input_tokens: billed, over all attempts of all lines; hits add nothing.
+        output_tokens: as ``input_tokens``.
+        n_attempts: upstream calls.
+        n_failed_attempts: those of them that gave no answer.
+        failed_cost_nanos: what the failed attempts of priced lines cost, a part of cost_nanos:
+            waste.
+        miss_cost_by_reason: cost_nanos of the priced misses per reason, a part of cost_nanos.
+        n_shadow_hits: what shadow mode would have served.
+        shadow_saved_nanos: what shadow mode would have saved, routing included; stands outside
+            every other sum.
+        n_shadow_unknown: shadow lines for which nobody can say what would have been saved.
+    """
+
+    n_requests: int = 0
+    n_by_outcome: tuple[tuple[str, int], ...] = ()
+    n_by_miss_reason: tuple[tuple[str, int], ...] = ()
+    n_by_model: tuple[tuple[str, int], ...] = ()
+    n_priced: int = 0
+    n_unpriced: int = 0
+    n_usage_unknown: int = 0
+    n_open: int = 0
+    cost_nanos: int = 0
+    baseline_nanos: int = 0
+    saved_nanos: int = 0
+    saved_by_cause: tuple[tuple[str, int], ...] = ()
+    unpriced_cost_nanos: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    n_attempts: int = 0
+    n_failed_attempts: int = 0
+    failed_cost_nanos: int = 0
+    miss_cost_by_reason: tuple[tuple[str, int], ...] = ()
+    n_shadow_hits: int = 0
+    shadow_saved_nanos: int = 0
+    n_shadow_unknown: int = 0
+
+    @property
+    def savings(self) -> float | None:
+        """``saved / baseline``; None when there is no baseline."""
+        return self.saved_nanos / self.baseline_nanos if self.baseline_nanos else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Totals of one group; ``keys`` in the order of the query's ``group_by``.
+
+    Beyond the bound on groups, the smaller ones are one group, whose keys are all ``(other)``.
+    """
+
+    keys: tuple[str, ...]
+    totals: Totals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageTime:
+    """Milliseconds of one stage over the lines that passed it.
+
+    Attributes:
+        stage: a ``Stage`` value.
+        n: lines that passed it, of those that were looked at.
+        p50_ms: nearest rank: the smallest time that half of the lines did not exceed.
+        p99_ms: the same for 99 of 100.
+    """
+
+    stage: str
+    n: int
+    p50_ms: float
+    p99_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavingsReport:
+    """The answer to a ``SavingsQuery``.
+
+    Attributes:
+        totals: over all lines of the query.
+        groups: most requests first; they add up to ``totals``.
+        stages: in the order in which a request passes them.
+        assumptions: what the figures rest on, in words.
+        group_by: the query's.
+    """
+
+    totals: Totals
+    groups: tuple[Group, ...]
+    stages: tuple[StageTime, ...]
+    assumptions: tuple[str, ...]
+    group_by: tuple[str, ...] = ()

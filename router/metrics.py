@@ -1,0 +1,302 @@
+"""Every metric of the service, named once. All labels come from bounded sets.
+
+Money is counted as cost and baseline, two counters that only grow; what was saved is their
+difference, which may fall. Both are integer nano-dollars until a scrape asks for dollars. A user
+is never a label; a namespace is one of the first ``MAX_LABELS`` seen, or ``(other)``.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from router.ledger.types import LedgerLine, LineState, Outcome
+
+MAX_LABELS = 200
+OTHER = "(other)"
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+STAGE_BUCKETS_S = (
+    *(0.0001, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05),  # the service's own stages
+    *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),  # providers
+)
+
+_NANOS = 1_000_000_000
+_GUARD = "guard_"
+_HITS = (Outcome.EXACT, Outcome.NEAR)
+
+
+class Watched(StrEnum):
+    """What is read at every scrape; the parts say how, with ``Metrics.watch``."""
+
+    IN_FLIGHT = "scrimp_requests_in_flight"
+    CACHE_ENTRIES = "scrimp_cache_entries"
+    CACHE_BYTES = "scrimp_cache_bytes"
+    LEDGER_QUEUE = "scrimp_ledger_queue"
+    CACHE_QUEUE = "scrimp_cache_queue"
+    OPEN_BREAKERS = "scrimp_open_breakers"
+
+
+_WATCHED_HELP = {
+    Watched.IN_FLIGHT: "Requests being answered now.",
+    Watched.CACHE_ENTRIES: "Stored answers.",
+    Watched.CACHE_BYTES: "Texts and answers of all entries, as counted against the bound.",
+    Watched.LEDGER_QUEUE: "Ledger lines waiting for the disk.",
+    Watched.CACHE_QUEUE: "Cache writes waiting for the disk.",
+    Watched.OPEN_BREAKERS: "Models that are not called because they failed too often.",
+}
+
+
+class Tally:
+    """A counter with labels; safe from any thread.
+
+    Args:
+        name: without the ``_total`` that the exposition adds.
+        help_text: one sentence.
+        labels: their names, in the order in which ``add`` takes values.
+        per_unit: how many of what is added make one of what is shown.
+        may_fall: shown as a gauge.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        help_text: str,
+        *labels: str,
+        per_unit: int = 1,
+        may_fall: bool = False,
+    ) -> None:
+        self.name = name
+        self._help = help_text
+        self._labels = labels
+        self._per_unit = per_unit
+        self._may_fall = may_fall
+        self._sums: dict[tuple[str, ...], int] = {}
+        self._lock = threading.Lock()
+
+    def add(self, labels: tuple[str, ...], amount: int = 1) -> None:
+        """Add to the sum under these label values."""
+        with self._lock:
+            self._sums[labels] = self._sums.get(labels, 0) + amount
+
+    def family(self) -> Metric:
+        """Return what a scrape shows."""
+        make = GaugeMetricFamily if self._may_fall else CounterMetricFamily
+        family = make(self.name, self._help, labels=self._labels)
+        with self._lock:
+            sums = list(self._sums.items())
+        for labels, amount in sums:
+            family.add_metric(labels, amount / self._per_unit)
+        return family
+
+
+class Durations:
+    """A histogram of seconds per label value; added to by one thread, shown by any."""
+
+    def __init__(self, name: str, help_text: str, label: str, buckets_s: tuple[float, ...]) -> None:
+        self._name = name
+        self._help = help_text
+        self._label = label
+        self._bounds = (*buckets_s, math.inf)
+        self._counts: dict[str, list[int]] = {}
+        self._sums: dict[str, float] = {}
+
+    def add(self, label: str, seconds: float) -> None:
+        """Count one duration."""
+        counts = self._counts.get(label)
+        if counts is None:
+            self._sums[label] = 0.0
+            counts = self._counts[label] = [0] * len(self._bounds)
+        counts[bisect_left(self._bounds, seconds)] += 1
+        self._sums[label] += seconds
+
+    def family(self) -> Metric:
+        """Return what a scrape shows."""
+        family = HistogramMetricFamily(self._name, self._help, labels=[self._label])
+        for label, counts in list(self._counts.items()):
+            buckets, below = [], 0
+            for bound, count in zip(self._bounds, list(counts), strict=True):
+                below += count
+                buckets.append(("+Inf" if bound == math.inf else str(bound), float(below)))
+            family.add_metric([label], buckets, self._sums[label])
+        return family
+
+
+class Bounded:
+    """Lets the first ``MAX_LABELS`` names pass and calls all later ones ``(other)``."""
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+
+    def __call__(self, name: str) -> str:
+        """Return the label for a name."""
+        if name in self._seen:
+            return name
+        if len(self._seen) >= MAX_LABELS:
+            return OTHER
+        self._seen.add(name)
+        return name
+
+
+class Metrics(Collector):
+    """The service's metrics, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self._namespace, self._model, self._status = Bounded(), Bounded(), Bounded()
+        self._provider, self._field = Bounded(), Bounded()
+        self._watched: dict[Watched, Callable[[], float]] = {}
+        self._requests = Tally(
+            "scrimp_requests", "Requests by how they ended.", "namespace", "outcome"
+        )
+        self._misses = Tally(
+            "scrimp_misses", "Misses by why no stored answer was served.", "namespace", "reason"
+        )
+        self._failures = Tally(
+            "scrimp_failures", "Requests without an answer, by gRPC status.", "namespace", "status"
+        )
+        self._cost = Tally(
+            "scrimp_cost_usd",
+            "What priced requests cost, in US dollars.",
+            *("namespace", "cause"),
+            per_unit=_NANOS,
+        )
+        self._baseline = Tally(
+            "scrimp_baseline_usd",
+            "What priced requests would have cost on the baseline model without cache, in US "
+            "dollars, the same tokens assumed; less the cost, it is what was saved.",
+            *("namespace", "cause"),
+            per_unit=_NANOS,
+        )
+        self._unpriced = Tally(
+            "scrimp_unpriced_requests", "Requests whose price is unknown.", "namespace"
+        )
+        self._usage_unknown = Tally(
+            "scrimp_usage_unknown_requests", "Requests whose usage nobody told.", "namespace"
+        )
+        self._shadow_hits = Tally(
+            "scrimp_shadow_hits", "Hits that shadow mode would have served.", "namespace"
+        )
+        self._shadow_saved = Tally(
+            "scrimp_shadow_saved_usd",
+            "What shadow mode would have saved since the start, in US dollars; it may fall.",
+            "namespace",
+            per_unit=_NANOS,
+            may_fall=True,
+        )
+        self._attempts = Tally(
+            "scrimp_attempts", "Upstream calls by how they ended.", "model", "provider", "status"
+        )
+        self._tokens = Tally(
+            "scrimp_tokens", "Tokens that providers counted; hits add none.", "model", "type"
+        )
+        self._guard_stops = Tally(
+            "scrimp_guard_stops", "Near-duplicates that a guard stopped.", "guard"
+        )
+        self._stages = Durations(
+            "scrimp_stage_seconds", "Time per stage of a request.", "stage", STAGE_BUCKETS_S
+        )
+        self._degraded = Tally(
+            "scrimp_degraded", "Times a part failed and the service went on without it.", "part"
+        )
+        self._churn = Tally(
+            "scrimp_partition_churn",
+            "Partitions that differ from a known one in a single field that keeps changing.",
+            *("namespace", "field"),
+        )
+        self._feedback = Tally("scrimp_feedback", "What callers said of answers.", "kind")
+        self._expired = Tally("scrimp_expired_tickets", "Tickets nobody brought back.")
+        self._removed = Tally(
+            "scrimp_removed_entries", "Stored answers that were removed, by why.", "cause"
+        )
+        self.registry = CollectorRegistry()
+        self.registry.register(self)
+
+    def observe(self, line: LedgerLine) -> None:
+        """Count a request, when its line is first written; money only when that is final."""
+        namespace, outcome = self._namespace(line.namespace), line.outcome
+        self._requests.add((namespace, outcome.value))
+        if outcome is Outcome.MISS:
+            self._misses.add((namespace, line.miss_reason))
+            if line.miss_reason.startswith(_GUARD):
+                self._guard_stops.add((line.miss_reason.removeprefix(_GUARD),))
+        elif outcome is Outcome.FAILED:
+            self._failures.add((namespace, self._status(line.status)))
+        for stage, ms in line.stage_ms:
+            self._stages.add(stage.value, ms / 1000)
+        if line.shadow is not None:
+            if line.shadow.outcome in _HITS:
+                self._shadow_hits.add((namespace,))
+            self._shadow_saved.add((namespace,), line.shadow.saved_nanos or 0)
+        if line.state is not LineState.OPEN:
+            self._count_money(namespace, line)
+
+    def settled(self, line: LedgerLine) -> None:
+        """Count money and tokens of a line that was open when it was observed."""
+        self._count_money(self._namespace(line.namespace), line)
+
+    def degraded(self, part: str) -> None:
+        """Count that a part failed and the service went on; from any thread."""
+        self._degraded.add((part,))
+
+    def partition_churn(self, namespace: str, field: str) -> None:
+        """Count a partition that is new because of one changed field."""
+        self._churn.add((self._namespace(namespace), self._field(field)))
+
+    def feedback(self, kind: str) -> None:
+        """Count a caller's word."""
+        self._feedback.add((kind,))
+
+    def tickets_expired(self, n: int) -> None:
+        """Count tickets that nobody brought back."""
+        self._expired.add((), n)
+
+    def entries_removed(self, cause: str, n: int) -> None:
+        """Count stored answers that were evicted, expired, replaced or invalidated."""
+        self._removed.add((cause,), n)
+
+    def watch(self, what: Watched, read: Callable[[], float]) -> None:
+        """Say how a gauge is read; called at every scrape, on the scraping thread."""
+        self._watched[what] = read
+
+    def exposition(self) -> bytes:
+        """Return everything in Prometheus' text format; see ``CONTENT_TYPE``."""
+        return generate_latest(self.registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every metric as it is now."""
+        for what, read in self._watched.items():
+            gauge = GaugeMetricFamily(what.value, _WATCHED_HELP[what])
+            gauge.add_metric([], read())
+            yield gauge
+        for metric in vars(self).values():
+            if isinstance(metric, Tally | Durations):
+                yield metric.family()
+
+    def _count_money(self, namespace: str, line: LedgerLine) -> None:
+        if line.state is LineState.USAGE_UNKNOWN:
+            self._usage_unknown.add((namespace,))
+        elif line.cost_nanos is None or line.baseline_nanos is None:
+            self._unpriced.add((namespace,))
+        else:
+            self._cost.add((namespace, line.cause.value), line.cost_nanos)
+            self._baseline.add((namespace, line.cause.value), line.baseline_nanos)
+        for attempt in line.attempts:
+            model = self._model(attempt.model)
+            self._attempts.add(
+                (model, self._provider(attempt.provider), self._status(attempt.status))
+            )
+            if attempt.usage is not None:
+                self._tokens.add((model, "input"), attempt.usage.input_tokens)
+                self._tokens.add((model, "output"), attempt.usage.output_tokens)

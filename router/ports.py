@@ -1,0 +1,208 @@
+"""What the path of a request needs of others; ``router.app`` chooses the adapters."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from router.ledger.types import (
+    Feedback,
+    FeedbackTaken,
+    KeptOutcome,
+    LedgerLine,
+    Pair,
+    RequestKey,
+    SavingsQuery,
+    SavingsReport,
+    Ticket,
+)
+from router.types import ChatRequest, Completion, Delta, Mode
+
+
+class Redemption(Protocol):
+    """A ticket in hand: nobody else can redeem it until the ``async with`` block is left."""
+
+    @property
+    def ticket(self) -> Ticket:
+        """The ticket, as it was opened."""
+
+    @property
+    def line(self) -> LedgerLine:
+        """The ticket's line, as it was opened."""
+
+    async def settle(
+        self, line: LedgerLine, *, key: RequestKey | None = None, kept: KeptOutcome | None = None
+    ) -> None:
+        """Spend the ticket and close its line, in one transaction; durable when it returns.
+
+        Args:
+            line: the ticket's line with its final figures; its state is not open.
+            key: scope of the id of the storing request, if it has one.
+            kept: what that request came to.
+
+        Raises:
+            ValueError: ``line`` is another ticket's, or still open.
+            TicketSpent: it was settled in this block already.
+            TicketExpired: it was deleted in the meantime, long after its end.
+            LedgerUnavailable: nothing was changed; the ticket can be redeemed again.
+        """
+
+
+class Ledger(Protocol):
+    """Who spent what and saved what; tickets, and outcomes kept for retries.
+
+    Methods that return durable are durable against the death of the process; what power loss may
+    take is the adapter's to say. All raise ``LedgerUnavailable`` when the disk is full or broken.
+    """
+
+    async def record(
+        self,
+        line: LedgerLine,
+        *,
+        key: RequestKey | None = None,
+        kept: KeptOutcome | None = None,
+        pair: Pair | None = None,
+    ) -> None:
+        """Write a line and what is kept with it in one transaction; durable when it returns.
+
+        The same ``line_id`` again: one line, the later state; open -> usage unknown -> closed,
+        never back. What comes with a line that is late for that reason is not written either.
+        A kept outcome serves retries at once, even when the disk refuses it.
+
+        Args:
+            line: with its final figures, or open.
+            key: scope of the request's id; together with ``kept``.
+            kept: what a retry shall get.
+            pair: the two texts of a near-duplicate hit, so that feedback makes a labelled pair;
+                leave it out with no-store.
+
+        Raises:
+            LineRefused: it holds an amount beyond reason.
+        """
+
+    def note(
+        self,
+        line: LedgerLine,
+        *,
+        key: RequestKey | None = None,
+        kept: KeptOutcome | None = None,
+        pair: Pair | None = None,
+    ) -> None:
+        """Do as ``record`` without waiting and without raising; for hits.
+
+        A ``kill -9`` may lose what was noted in the last moments (some tens of milliseconds: the
+        last group commit), whole lines only. A failure reaches the adapter's ``on_failure``.
+        """
+
+    async def open_ticket(
+        self,
+        ticket: Ticket,
+        line: LedgerLine,
+        *,
+        key: RequestKey | None = None,
+        kept: KeptOutcome | None = None,
+    ) -> None:
+        """Write an open line and its ticket in one transaction; durable when it returns.
+
+        A kept outcome serves retries only once all of it is written: no retry may get a ticket
+        that nobody knows.
+
+        With no-store the ticket's text is not written.
+
+        Raises:
+            ValueError: the line is not the ticket's, or not open.
+        """
+
+    def redeem(
+        self, token: bytes, *, namespace: str, caller: str, now_ms: int
+    ) -> AbstractAsyncContextManager[Redemption]:
+        """Take a ticket in hand, to be settled within the block.
+
+        The order inside the block: store the answer in the cache (storing it twice leaves one
+        entry), then ``settle``. Dies the process between the two, the ticket is still whole and
+        the app may bring the answer again; a block left without ``settle`` changes nothing. A
+        second redeemer of the same ticket waits for the first and then gets TicketSpent.
+
+        Raises:
+            TicketUnknown: never issued, long gone, or another namespace's or caller's.
+            TicketExpired: its time ended at or before ``now_ms``.
+            TicketSpent: it was settled before; says when.
+        """
+
+    async def expire_tickets(self, now_ms: int) -> int:
+        """Close the lines of tickets nobody brought back and delete what outlived its time.
+
+        Such a line becomes USAGE_UNKNOWN: neither saved nor 0. The ticket's text is erased at
+        once, its digest after a grace; outcomes and pairs past their time are deleted. Work per
+        call is bounded; call it again at once when it did much.
+
+        Returns:
+            How many tickets expired in this call.
+        """
+
+    async def kept(self, key: RequestKey, now_ms: int) -> KeptOutcome | None:
+        """Return what the request came to, None when it is new or its outcome too old."""
+
+    async def feedback(self, feedback: Feedback, *, namespace: str, caller: str) -> FeedbackTaken:
+        """Keep a caller's word on a line it received, once per kind and line; durable.
+
+        Raises:
+            LineUnknown: no such line, or not received by this caller in this namespace.
+            FeedbackUnfit: the kind says nothing about such a line (a hit's word on a miss).
+        """
+
+    async def line(self, line_id: str) -> LedgerLine | None:
+        """Return a line as it stands, noted ones included."""
+
+    async def savings(self, query: SavingsQuery) -> SavingsReport:
+        """Sum the lines of the query, noted ones included; the identity holds in every sum.
+
+        Raises:
+            ValueError: ``group_by`` names something else than it may, or more than two.
+        """
+
+    async def modes(self) -> dict[str, Mode]:
+        """Return the modes that were set at run time, by namespace."""
+
+    async def set_mode(self, namespace: str, mode: Mode | None) -> None:
+        """Set a namespace's mode for good, None: forget it; durable when it returns."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCall:
+    """One upstream call.
+
+    Attributes:
+        model: the provider's own name of the model.
+        request: what is asked; attribution, tags and cache control are not sent.
+        connect_s, first_token_s, total_s: seconds allowed for each.
+    """
+
+    model: str
+    request: ChatRequest
+    connect_s: float
+    first_token_s: float
+    total_s: float
+
+
+class Provider(Protocol):
+    """A wire protocol to models. Raises only ``ProviderError``."""
+
+    async def complete(self, call: ModelCall) -> Completion:
+        """Return the whole answer."""
+
+    async def close(self) -> None:
+        """Close connections; calls in flight fail."""
+
+
+@runtime_checkable
+class StreamingProvider(Provider, Protocol):
+    """A provider that can answer piece by piece."""
+
+    def stream(self, call: ModelCall) -> AsyncIterator[Delta | Completion]:
+        """Yield deltas as they come, then once, last, the whole completion.
+
+        A stream that ends without a completion was cut off, which raises ``ProviderError``.
+        """
