@@ -1,0 +1,74 @@
+"""The routing decision as the path of a request asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+from router.choose.choice import Pool, choose, is_reusable
+from router.choose.need import need_of, permission_of
+from router.settings import NamespacePolicy
+from router.types import ChatRequest, Routing
+
+UNSCORED: Final = "unscored"
+
+
+class Scored(Protocol):
+    """What scoring a prompt gave."""
+
+    @property
+    def scores(self) -> tuple[float, ...]:
+        """P(adequate) per tier of ability; empty: nothing scored it."""
+
+    @property
+    def scorer_id(self) -> str:
+        """What the scores come from."""
+
+
+class Chooser:
+    """Joins requests, policies and scores to choices.
+
+    Args:
+        pool: the configured models.
+        probabilities: scores per tier to P(adequate) per model of the pool, in its order; empty
+            where the scores do not fit (they are empty, or of other tiers).
+        typical: P(adequate) per model for a prompt of which nothing is known.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        probabilities: Callable[[tuple[float, ...]], Sequence[float]],
+        typical: Sequence[float],
+    ) -> None:
+        self.pool = pool
+        self._probabilities = probabilities
+        self._typical = tuple(typical)
+
+    def route(self, request: ChatRequest, policy: NamespacePolicy, found: Scored) -> Routing:
+        """Return what mode ``on`` makes of a scored request.
+
+        Raises:
+            NoModelFits: no configured model can take it.
+        """
+        need = need_of(request, policy)
+        p_adequate = self._probabilities(found.scores)
+        if not p_adequate:
+            return choose(need, self.pool, self._typical, UNSCORED)
+        return choose(need, self.pool, p_adequate, found.scorer_id)
+
+    def baseline(self, request: ChatRequest, policy: NamespacePolicy) -> Routing:
+        """Return the chain as if scrimp were not there: the pinned or the baseline model.
+
+        Raises:
+            NoModelFits: no configured model can take it.
+        """
+        need = need_of(request, policy, is_routed=False)
+        return choose(need, self.pool, self._typical, UNSCORED)
+
+    def is_adequate(
+        self, request: ChatRequest, policy: NamespacePolicy, model: str, scores: tuple[float, ...]
+    ) -> bool:
+        """Tell whether a stored answer of ``model`` may serve the request; see ``is_reusable``."""
+        need = permission_of(request, policy)
+        return is_reusable(need, self.pool, model, self._probabilities(scores) if scores else ())

@@ -1,0 +1,1 @@
+"""What `scrimp` does from the command line; one module per command."""

@@ -1,0 +1,32 @@
+"""What the operator decided: one TOML file and the environment, read here and nowhere else.
+
+``load`` gives frozen ``Settings`` or a ``SettingsError`` that carries every mistake at once.
+``router/scrimp.example.toml`` shows all keys; ``tables`` says what each of them means.
+"""
+
+from router.settings.loading import load, parse
+from router.settings.mistakes import Mistake, SettingsError
+from router.settings.tables import CacheTable, Limits, RoutingTable, Service
+from router.settings.values import (
+    ModelSpec,
+    NamespacePolicy,
+    Provider,
+    Secret,
+    Settings,
+)
+
+__all__ = [
+    "CacheTable",
+    "Limits",
+    "Mistake",
+    "ModelSpec",
+    "NamespacePolicy",
+    "Provider",
+    "RoutingTable",
+    "Secret",
+    "Service",
+    "Settings",
+    "SettingsError",
+    "load",
+    "parse",
+]

@@ -1,0 +1,277 @@
+"""From the file and the environment to ``Settings``. Nothing else reads either."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from cache.types import ReusePolicy
+from router.prices import LocalPrices, PriceList, PriceQuery, price_providers
+from router.settings.cross import Findings, Said, check_across
+from router.settings.fields import Place, check_fields
+from router.settings.lines import locate
+from router.settings.mistakes import SettingsError, did_you_mean
+from router.settings.reading import parse_toml, read_text
+from router.settings.tables import ModelTable, NamespaceTable, ProviderTable, SettingsFile
+from router.settings.values import ModelSpec, NamespacePolicy, Provider, Secret, Settings
+
+PATH_VARIABLE: Final = "SCRIMP_CONFIG"
+OPENAI_URL: Final = "https://api.openai.com/v1"
+OPENAI_VARIABLE: Final = "OPENAI_API_KEY"
+
+T = TypeVar("T")
+
+_BUILT_IN_BASELINE: Final = "gpt-4o"
+_BUILT_IN_MODELS: Final = {"gpt-4o": ModelTable(), "gpt-4o-mini": ModelTable()}
+_SEES: Final = re.compile(
+    r"(.*/)?(gpt-4o|gpt-4\.1|gpt-5|o[134](-|$)|claude-|gemini-|pixtral|chatgpt-)"
+)
+
+
+def load(
+    path: Path | None,
+    environ: Mapping[str, str],
+    *,
+    overrides: Mapping[str, object] | None = None,
+) -> Settings:
+    """Read the settings.
+
+    Without a path the file named by ``SCRIMP_CONFIG`` is read; without that either, embedded
+    defaults hold: the models gpt-4o (baseline) and gpt-4o-mini at OpenAI, with the key in
+    ``OPENAI_API_KEY``. Without the key the service starts all the same: the advisor needs none,
+    and a gateway call is refused with the variable's name.
+
+    Args:
+        path: the file; None: see above.
+        environ: the environment, ``os.environ`` outside of tests.
+        overrides: values by dotted key (``service.listen``) that win over the file.
+
+    Raises:
+        SettingsError: carries every mistake.
+    """
+    if path is None and environ.get(PATH_VARIABLE):
+        path = Path(environ[PATH_VARIABLE])
+    text = "" if path is None else read_text(path)
+    return parse(text, environ, path=path, overrides=overrides)
+
+
+def parse(
+    text: str,
+    environ: Mapping[str, str],
+    *,
+    path: Path | None = None,
+    overrides: Mapping[str, object] | None = None,
+) -> Settings:
+    """As ``load``, from the text of a file. ``path`` is where relative folders start.
+
+    Raises:
+        SettingsError: carries every mistake.
+    """
+    document, syntax, parsed = parse_toml(text)
+    lines = locate(parsed)
+    _override(document, overrides or {}, lines)
+    file, mistakes = check_fields(document, lines)
+    file = _completed(file)
+    findings = Findings(lines, [*syntax, *mistakes])
+    if not syntax:
+        check_across(file, environ, findings)
+    if findings.mistakes:
+        in_order = sorted(findings.mistakes, key=lambda mistake: mistake.line or 0)
+        raise SettingsError(in_order, path)
+    return _build(file, environ, path, findings)
+
+
+def _override(
+    document: dict[str, Any], overrides: Mapping[str, object], lines: dict[Place, int]
+) -> None:
+    """Put values from outside the file into the document; no line of the file says them."""
+    for dotted, value in overrides.items():
+        *tables, key = dotted.split(".")
+        holder = document
+        for table in tables:
+            inner = holder.setdefault(table, {})
+            if not isinstance(inner, dict):
+                inner = holder[table] = {}
+            holder = inner
+        holder[key] = value
+        lines.pop((*tables, key), None)
+
+
+def _completed(file: SettingsFile) -> SettingsFile:
+    """Fill in what the file leaves open: models, the OpenAI provider, the baseline."""
+    models = file.models or _BUILT_IN_MODELS
+    providers = dict(file.providers)
+    if any(model.provider == "openai" for model in models.values()):
+        providers.setdefault("openai", ProviderTable())
+    for name, provider in providers.items():
+        providers[name] = _with_address(provider)
+    routing = file.routing
+    if not routing.baseline:
+        known = _BUILT_IN_BASELINE if _BUILT_IN_BASELINE in models else ""
+        only = next(iter(models)) if len(models) == 1 else known
+        routing = routing.model_copy(update={"baseline": only})
+    return file.model_copy(update={"models": models, "providers": providers, "routing": routing})
+
+
+def _with_address(provider: ProviderTable) -> ProviderTable:
+    if provider.kind == "scripted":
+        return provider.model_copy(update={"api_key_env": provider.api_key_env or ""})
+    url = (provider.base_url or OPENAI_URL).rstrip("/")
+    variable = provider.api_key_env
+    if variable is None:
+        variable = OPENAI_VARIABLE if url == OPENAI_URL else ""
+    return provider.model_copy(update={"base_url": url, "api_key_env": variable})
+
+
+def _build(
+    file: SettingsFile, environ: Mapping[str, str], path: Path | None, findings: Findings
+) -> Settings:
+    providers = {
+        name: Provider(
+            name=name,
+            kind=table.kind,
+            base_url=table.base_url,
+            api_key_env=table.api_key_env or "",
+            api_key=Secret(environ.get(table.api_key_env or "", "").strip()),
+            prices_from=table.prices_from,
+            max_connections=table.max_connections,
+        )
+        for name, table in file.providers.items()
+    }
+    prices = PriceList.load(_query(name, table, providers) for name, table in file.models.items())
+    _check_prices(file, prices, findings)
+    if findings.mistakes:
+        raise SettingsError(findings.mistakes, path)
+    default = _default_policy(file)
+    named = file.namespaces.named
+    folder = _data_folder(file.service.data_folder, environ, path)
+    return Settings(
+        service=file.service.model_copy(update={"data_folder": folder}),
+        limits=file.limits,
+        cache=file.cache,
+        routing=file.routing,
+        providers=providers,
+        models={name: _model(name, table, prices) for name, table in file.models.items()},
+        prices=prices,
+        default_policy=default,
+        policies={name: _policy(table, default) for name, table in named.items()},
+        is_closed=file.namespaces.closed,
+        path=path,
+        warnings=tuple(sorted(findings.warnings, key=lambda warning: warning.line or 0)),
+    )
+
+
+def _query(name: str, table: ModelTable, providers: Mapping[str, Provider]) -> PriceQuery:
+    provider = providers[table.provider]
+    return PriceQuery(
+        name=name,
+        provider_model=table.name or name,
+        base_url=provider.base_url,
+        prices_from=provider.prices_from,
+        is_named_only=provider.kind == "scripted",
+        local=LocalPrices(
+            input_usd_per_mtok=table.input_usd_per_mtok,
+            output_usd_per_mtok=table.output_usd_per_mtok,
+            cache_read_usd_per_mtok=table.cache_read_usd_per_mtok,
+            cache_write_usd_per_mtok=table.cache_write_usd_per_mtok,
+        ),
+    )
+
+
+def _check_prices(file: SettingsFile, prices: PriceList, findings: Findings) -> None:
+    for name, provider in file.providers.items():
+        if provider.prices_from and provider.prices_from not in price_providers():
+            findings.mistake(
+                ("providers", name, "prices_from"),
+                provider.prices_from,
+                "a provider of genai-prices",
+                did_you_mean(provider.prices_from, price_providers()),
+            )
+    for name in file.models:
+        if prices.source(name) == "unknown":
+            consequence = (
+                "all savings are unknown until then"
+                if name == file.routing.baseline
+                else "its calls are counted apart until then"
+            )
+            findings.warn(
+                ("models", name),
+                Said("no known price"),
+                "prices, or a provider.prices_from that knows them",
+                f"add input_usd_per_mtok and output_usd_per_mtok (0 if it is free); {consequence}",
+            )
+
+
+def _model(name: str, table: ModelTable, prices: PriceList) -> ModelSpec:
+    provider_model = table.name or name
+    capabilities = frozenset[str](table.capabilities or ())
+    if table.capabilities is None:
+        sees = {"vision"} if _SEES.match(provider_model.lower()) else set()
+        capabilities = frozenset({"tools", "json"} | sees)
+    return ModelSpec(
+        name=name,
+        provider=table.provider,
+        provider_model=provider_model,
+        context_window=table.context_window or prices.context_window(name),
+        max_output_tokens=table.max_output_tokens,
+        capabilities=capabilities,
+        ability=table.ability,
+    )
+
+
+def _default_policy(file: SettingsFile) -> NamespacePolicy:
+    cache = file.cache
+    return NamespacePolicy(
+        mode=file.service.mode,
+        share=cache.share,
+        reuse=ReusePolicy(
+            min_similarity=cache.min_similarity,
+            n_candidates=cache.n_candidates,
+            ttl_s=cache.ttl_s,
+            freshness_s=cache.freshness_s,
+            regenerate_s=cache.regenerate_s,
+        ),
+        quality_target=file.routing.quality_target,
+        system_prompt_masks=tuple(re.compile(mask) for mask in cache.system_prompt_masks),
+    )
+
+
+def _policy(table: NamespaceTable, default: NamespacePolicy) -> NamespacePolicy:
+    """Lay a namespace's own words over the defaults."""
+
+    def own(value: T | None, otherwise: T) -> T:
+        return otherwise if value is None else value
+
+    reuse = default.reuse
+    return NamespacePolicy(
+        mode=own(table.mode, default.mode),
+        share=own(table.share, default.share),
+        reuse=ReusePolicy(
+            min_similarity=own(table.min_similarity, reuse.min_similarity),
+            n_candidates=own(table.n_candidates, reuse.n_candidates),
+            ttl_s=own(table.ttl_s, reuse.ttl_s),
+            freshness_s=own(table.freshness_s, reuse.freshness_s),
+            regenerate_s=own(table.regenerate_s, reuse.regenerate_s),
+        ),
+        quality_target=own(table.quality_target, default.quality_target),
+        allowed_models=tuple(table.allowed_models or ()),
+        pinned_model=table.pinned_model or "",
+        system_prompt_masks=(
+            default.system_prompt_masks
+            if table.system_prompt_masks is None
+            else tuple(re.compile(mask) for mask in table.system_prompt_masks)
+        ),
+    )
+
+
+def _data_folder(stated: Path, environ: Mapping[str, str], path: Path | None) -> Path:
+    """Say where data live: as stated (relative to the file), or in the user's data folder."""
+    home = environ.get("HOME", "")
+    if stated == Path():
+        base = environ.get("XDG_DATA_HOME", "") or (f"{home}/.local/share" if home else "")
+        return Path(base) / "scrimp" if base.startswith("/") else Path.cwd() / "scrimp-data"
+    if stated.parts[0] == "~" and home:
+        return Path(home, *stated.parts[1:])
+    return stated if stated.is_absolute() else (path.parent if path else Path()).absolute() / stated

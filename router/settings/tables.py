@@ -1,0 +1,208 @@
+"""The tables of the settings file: every key, its default and its range, in one place.
+
+The descriptions are what ``scrimp check`` tells of a key; units stand in the names.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from router.types import Mode, Share
+
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+WholeSeconds = Annotated[int, Field(ge=0, le=10 * 365 * 86_400)]
+Cosine = Annotated[float, Field(ge=-1, le=1)]
+Portion = Annotated[float, Field(ge=0, le=1)]
+Target = Annotated[float, Field(gt=0, le=1)]
+UsdPerMtok = Annotated[float, Field(ge=0, le=1_000_000)]
+Tokens = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Capability = Literal["tools", "vision", "json"]
+
+
+class Table(BaseModel):
+    """A table of the file: unknown keys, wrong types and NaN are mistakes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Service(Table):
+    """``[service]``: where it listens, where it keeps its data, how long it waits.
+
+    Attributes:
+        listen: ``host:port`` or ``unix:/path`` of the gRPC server; port 0 takes a free one.
+        metrics_listen: ``host:port`` of the Prometheus page; empty: none.
+        data_folder: absolute once loaded; a relative one is taken from the file's own folder.
+        mode: of every namespace that says nothing else.
+        drain_s: seconds running requests get when the service is told to stop.
+        ticket_ttl_s: seconds an advisor's ticket may be redeemed.
+        request_id_ttl_s: seconds the outcome of a request id is kept.
+        audit_share: share of hits that carry an audit ticket, in [0, 1].
+    """
+
+    listen: str = "127.0.0.1:50051"
+    metrics_listen: str = "127.0.0.1:9464"
+    data_folder: Annotated[Path, Field(strict=False)] = Path()
+    mode: Annotated[Mode, Field(strict=False)] = Mode.ON
+    drain_s: Seconds = 10.0
+    ticket_ttl_s: Annotated[int, Field(ge=1, le=7 * 86_400)] = 600
+    request_id_ttl_s: Annotated[int, Field(ge=1, le=30 * 86_400)] = 86_400
+    audit_share: Portion = 0.0
+
+
+class Limits(Table):
+    """``[limits]``: what one request, and all of them together, may take.
+
+    Attributes:
+        max_message_bytes: of one message on the wire.
+        max_prompt_bytes: of all text and parts of one request.
+        max_messages: turns of one request.
+        max_tools: tools of one request.
+        max_tags: tags of one request.
+        max_field_chars: of a name: namespace, user, tag, request id and the like.
+        max_in_flight: requests at once; one more is refused as overloaded.
+        max_waiting_lookups: lookups waiting for the encoder; one more is a degraded miss.
+        feedback_per_minute: per caller.
+        default_deadline_s: for calls that bring no deadline.
+    """
+
+    max_message_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 8 << 20
+    max_prompt_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 4 << 20
+    max_messages: Count = 1_000
+    max_tools: Count = 128
+    max_tags: Count = 32
+    max_field_chars: Annotated[int, Field(ge=16, le=65_536)] = 256
+    max_in_flight: Count = 1_000
+    max_waiting_lookups: Count = 256
+    feedback_per_minute: Count = 120
+    default_deadline_s: Seconds = 120.0
+
+
+class CacheTable(Table):
+    """``[cache]``: its bounds, and the reuse rules of every namespace that says nothing else.
+
+    Attributes:
+        max_entries: stored answers at most.
+        max_bytes: of texts and answers together.
+        hot_bytes: of them kept in memory; the rest is read from disk.
+        share: who may receive an answer made for another.
+        min_similarity: cosine floor of near-duplicates.
+        n_candidates: neighbours judged together.
+        ttl_s: seconds an answer may be replayed.
+        freshness_s: the same for time-bound texts; 0: never.
+        regenerate_s: within it a repeat asks for another answer; 0: it does not.
+        system_prompt_masks: regular expressions of volatile spans that the partition key ignores.
+    """
+
+    max_entries: Count = 200_000
+    max_bytes: Annotated[int, Field(ge=1 << 16, le=1 << 44)] = 2 << 30
+    hot_bytes: Annotated[int, Field(ge=0, le=1 << 44)] = 64 << 20
+    share: Annotated[Share, Field(strict=False)] = Share.NAMESPACE
+    min_similarity: Cosine = 0.93
+    n_candidates: Annotated[int, Field(ge=1, le=64)] = 8
+    ttl_s: WholeSeconds = 7 * 86_400
+    freshness_s: WholeSeconds = 0
+    regenerate_s: WholeSeconds = 120
+    system_prompt_masks: list[str] = []
+
+
+class RoutingTable(Table):
+    """``[routing]``: which models, how sure, how patient.
+
+    Attributes:
+        baseline: the model all traffic would go to without scrimp.
+        quality_target: of every namespace that says nothing else, in (0, 1].
+        fallback_model: tried last when nothing adequate answers; empty: none.
+        max_chain: models tried for one request at most, the fallback model included.
+        expected_output_tokens: assumed for the expected cost where a request sets no max_tokens.
+        connect_s: to connect to a provider.
+        first_token_s: from sending to the first byte of the answer.
+        total_s: for one upstream call.
+        max_attempts: upstream calls for one request, over all models.
+        tries_per_model: calls to one model before the next is asked.
+        backoff_s: mean pause before the same model is asked again; doubles each time.
+        max_backoff_s: longest pause, and the longest Retry-After that is waited for.
+    """
+
+    baseline: str = ""
+    quality_target: Target = 0.95
+    fallback_model: str = ""
+    max_chain: Annotated[int, Field(ge=1, le=16)] = 3
+    expected_output_tokens: Tokens = 300
+    connect_s: Seconds = 5.0
+    first_token_s: Seconds = 60.0
+    total_s: Seconds = 600.0
+    max_attempts: Annotated[int, Field(ge=1, le=32)] = 5
+    tries_per_model: Annotated[int, Field(ge=1, le=8)] = 2
+    backoff_s: Seconds = 0.25
+    max_backoff_s: Seconds = 5.0
+
+
+class ProviderTable(Table):
+    """``[providers.NAME]``; see ``values.Provider``."""
+
+    kind: Literal["openai", "scripted"] = "openai"
+    base_url: str = ""
+    api_key_env: str | None = None
+    prices_from: str = ""
+    max_connections: Annotated[int, Field(ge=1, le=10_000)] = 512
+
+
+class ModelTable(Table):
+    """``[models.NAME]``; see ``values.ModelSpec``."""
+
+    provider: str = "openai"
+    name: str = ""
+    input_usd_per_mtok: UsdPerMtok | None = None
+    output_usd_per_mtok: UsdPerMtok | None = None
+    cache_read_usd_per_mtok: UsdPerMtok | None = None
+    cache_write_usd_per_mtok: UsdPerMtok | None = None
+    context_window: Tokens | None = None
+    max_output_tokens: Tokens | None = None
+    capabilities: list[Capability] | None = None
+    ability: Annotated[float, Field(ge=-1_000, le=1_000)] | None = None
+
+
+class NamespaceTable(Table):
+    """``[namespaces.NAME]``: what differs from ``[service]``, ``[cache]`` and ``[routing]``."""
+
+    mode: Annotated[Mode, Field(strict=False)] | None = None
+    share: Annotated[Share, Field(strict=False)] | None = None
+    min_similarity: Cosine | None = None
+    n_candidates: Annotated[int, Field(ge=1, le=64)] | None = None
+    ttl_s: WholeSeconds | None = None
+    freshness_s: WholeSeconds | None = None
+    regenerate_s: WholeSeconds | None = None
+    quality_target: Target | None = None
+    allowed_models: list[str] | None = None
+    pinned_model: str | None = None
+    system_prompt_masks: list[str] | None = None
+
+
+class NamespacesTable(BaseModel):
+    """``[namespaces]``: ``closed``, and one table per namespace."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+    __pydantic_extra__: dict[str, NamespaceTable]
+
+    closed: bool = False
+
+    @property
+    def named(self) -> dict[str, NamespaceTable]:
+        """The tables by namespace."""
+        return self.__pydantic_extra__
+
+
+class SettingsFile(Table):
+    """The whole file."""
+
+    service: Service = Service()
+    limits: Limits = Limits()
+    cache: CacheTable = CacheTable()
+    routing: RoutingTable = RoutingTable()
+    providers: dict[str, ProviderTable] = {}
+    models: dict[str, ModelTable] = {}
+    namespaces: NamespacesTable = NamespacesTable()

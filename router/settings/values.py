@@ -1,0 +1,145 @@
+"""The settings as the service uses them: frozen, checked, cheap to read on every request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cache.types import ReusePolicy
+from router.errors import UnknownNamespace
+from router.prices import PriceList
+from router.settings.mistakes import Mistake
+from router.settings.tables import CacheTable, Limits, RoutingTable, Service
+from router.types import Mode, Share
+
+
+class Secret:
+    """A text that neither ``repr`` nor ``str`` nor a log shows."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The text itself, for the one header it belongs in."""
+        return self._value
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __repr__(self) -> str:
+        return "Secret(set)" if self._value else "Secret(unset)"
+
+    def __reduce__(self) -> str:
+        raise TypeError("a Secret is not written anywhere")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    """An upstream.
+
+    Attributes:
+        kind: the wire protocol: ``openai`` or ``scripted``.
+        base_url: without a slash at its end; empty for ``scripted``.
+        api_key_env: the environment variable that held the key; empty: no key is sent.
+        api_key: read at load.
+        prices_from: id of a ``genai-prices`` provider whose prices hold; empty: found by base_url.
+        max_connections: open connections at most.
+    """
+
+    name: str
+    kind: str
+    base_url: str
+    api_key_env: str
+    api_key: Secret
+    prices_from: str
+    max_connections: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec:
+    """A model that requests may be sent to; its prices are in ``Settings.prices``.
+
+    Attributes:
+        name: what requests, ledger and reports call it.
+        provider: key of ``Settings.providers``.
+        provider_model: what the provider calls it.
+        context_window: input and output tokens together; None: unknown, taken as unbounded.
+        max_output_tokens: longest answer; None: unknown, taken as unbounded.
+        capabilities: of ``tools``, ``vision``, ``json``.
+        ability: on the classifier's scale; None: known to the classifier, or guessed from prices.
+    """
+
+    name: str
+    provider: str
+    provider_model: str
+    context_window: int | None = None
+    max_output_tokens: int | None = None
+    capabilities: frozenset[str] = frozenset()
+    ability: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamespacePolicy:
+    """The rules of one namespace, defaults filled in.
+
+    Attributes:
+        allowed_models: only these may answer; empty: all.
+        pinned_model: only this one may answer; empty: any.
+        system_prompt_masks: spans of the system prompt that the partition key ignores.
+    """
+
+    mode: Mode
+    share: Share
+    reuse: ReusePolicy
+    quality_target: float
+    allowed_models: tuple[str, ...] = ()
+    pinned_model: str = ""
+    system_prompt_masks: tuple[re.Pattern[str], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything the operator decided. Made by ``load`` and ``parse`` only.
+
+    Attributes:
+        path: the file; None: embedded defaults or a text.
+        models: in the order of the file.
+        prices: of all models, valid now.
+        default_policy: of every namespace the file does not name.
+        policies: of those it names.
+        is_closed: other namespaces are refused.
+        warnings: what the operator should know and may leave as it is.
+    """
+
+    service: Service
+    limits: Limits
+    cache: CacheTable
+    routing: RoutingTable
+    providers: Mapping[str, Provider]
+    models: Mapping[str, ModelSpec]
+    prices: PriceList
+    default_policy: NamespacePolicy
+    policies: Mapping[str, NamespacePolicy] = field(default_factory=dict)
+    is_closed: bool = False
+    path: Path | None = None
+    warnings: tuple[Mistake, ...] = ()
+
+    def policy(self, namespace: str) -> NamespacePolicy:
+        """Return the rules of a namespace.
+
+        Raises:
+            UnknownNamespace: the set is closed and does not hold it.
+        """
+        found = self.policies.get(namespace)
+        if found is not None:
+            return found
+        if self.is_closed:
+            raise UnknownNamespace(
+                f"namespace {namespace[:64]!r} is not among those this service is set up for; "
+                "ask its operator to add it, or to open the set"
+            )
+        return self.default_policy
