@@ -1,0 +1,172 @@
+"""What can be seen of a prompt without understanding it: lengths, code, maths, options, tools."""
+
+from __future__ import annotations
+
+import re
+import string
+from dataclasses import dataclass
+from math import log1p
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+FEATURE_VERSION: Final = "shape-1"
+"""Changes whenever a feature changes its meaning; a model fitted on another version is refused."""
+
+# Enough of a prompt to know its kind; the work stays the same for a text of 1 MB.
+_HEAD_CHARS = 1500
+_TAIL_CHARS = 500
+
+_OPTION = re.compile(rb"\n\(?[A-J][.):]\s")
+_NUMBER = re.compile(rb"\d+")
+
+# Words, not patterns: a set of words costs a tenth of a search for alternatives.
+_REASON = frozenset(
+    b"prove derive calculate compute solve evaluate determine find many much probability suppose "
+    b"given step".split()
+)
+_WRITE = frozenset(
+    b"write rewrite summarize summarise translate draft compose generate create".split()
+)
+_FACT = frozenset(b"what which who whom whose when where".split())
+_EXPLAIN = frozenset(b"how why explain describe compare".split())
+_NEGATION = frozenset(b"not no never except least false incorrect cannot dont isnt doesnt".split())
+_TO_WORDS = bytes(c if chr(c).isalnum() or c > 127 else 32 for c in range(256))
+_CODE = tuple(
+    b"```|def |return|import |class |function|assert|//|select |();".split(b"|"),
+)
+_MATHS = tuple(
+    part.encode() for part in ("\\frac", "\\(", "$", "^", "=", "\\le", "sqrt", "∫", "≤", "√", "π")
+)
+
+# Byte value to the classes it counts for; multi-byte characters count once per byte.
+_CLASS_NAMES = ("digit", "upper", "foreign", "bracket", "symbol", "newline", "question", "blank")
+
+
+def _classes() -> npt.NDArray[np.float32]:
+    table = np.zeros((256, len(_CLASS_NAMES)), dtype=np.float32)
+    members = (
+        string.digits.encode(),
+        string.ascii_uppercase.encode(),
+        bytes(range(128, 256)),
+        b"()[]{}",
+        b"+-*/<>=|&%^~\\$#@;",
+        b"\n",
+        b"?",
+        b"_",
+    )
+    for column, characters in enumerate(members):
+        table[list(characters), column] = 1.0
+    return table
+
+
+_CLASSES = _classes()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptShape:
+    """What the features are made of.
+
+    Attributes:
+        text: the user's last message.
+        n_turns: messages of the user so far, this one included.
+        n_chars_total: characters of the whole request: system prompt, earlier turns, context.
+        n_tools: tool schemas offered.
+        has_json_format: the answer must be JSON.
+        n_context_chars: characters of retrieved documents and the like.
+    """
+
+    text: str
+    n_turns: int = 1
+    n_chars_total: int = 0
+    n_tools: int = 0
+    has_json_format: bool = False
+    n_context_chars: int = 0
+
+
+FEATURE_NAMES: Final = (
+    "log_chars",
+    "log_chars_squared",
+    "log_chars_elsewhere",
+    "log_context_chars",
+    "log_turns",
+    "log_tools",
+    "json_format",
+    "log_words",
+    "word_length",
+    "log_lines",
+    "digit_share",
+    "upper_share",
+    "foreign_share",
+    "bracket_share",
+    "symbol_share",
+    "log_numbers",
+    "log_code_marks",
+    "log_maths_marks",
+    "log_questions",
+    "log_options",
+    "log_shots",
+    "asks_to_complete",
+    "has_blank",
+    "asks_fact",
+    "asks_explanation",
+    "asks_reasoning",
+    "asks_writing",
+    "log_negations",
+)
+
+
+def features(shape: PromptShape) -> npt.NDArray[np.float32]:
+    """Return the structural features of a prompt, in the order of ``FEATURE_NAMES``.
+
+    Returns:
+        Shape (F,), float32, all finite; logarithms are log(1 + count).
+    """
+    n_chars = len(shape.text)
+    text = shape.text
+    if n_chars > _HEAD_CHARS + _TAIL_CHARS:
+        text = f"{text[:_HEAD_CHARS]}\n{text[-_TAIL_CHARS:]}"
+    raw = text.encode("utf-8", "surrogatepass")
+    lower = raw.lower()
+    words = lower.replace(b"'", b"").translate(_TO_WORDS).split()
+    known = set(words)
+    n_words = len(words)
+    counts = np.bincount(np.frombuffer(raw, dtype=np.uint8), minlength=256) @ _CLASSES
+    digit, upper, foreign, bracket, symbol, newline, question, blank = counts.tolist()
+    size = max(len(raw), 1)
+    log_chars = log1p(n_chars)
+    numbers = len(_NUMBER.findall(raw)) if digit else 0
+    return np.array(
+        (
+            log_chars,
+            log_chars * log_chars / 10,
+            log1p(max(shape.n_chars_total - n_chars - shape.n_context_chars, 0)),
+            log1p(shape.n_context_chars),
+            log1p(shape.n_turns),
+            log1p(shape.n_tools),
+            float(shape.has_json_format),
+            log1p(n_words),
+            min(len(text) / max(n_words, 1), 20.0),
+            log1p(newline),
+            digit / size,
+            upper / size,
+            foreign / size,
+            bracket / size,
+            symbol / size,
+            log1p(numbers),
+            log1p(sum(map(lower.count, _CODE))),
+            log1p(sum(map(lower.count, _MATHS))),
+            log1p(question),
+            log1p(len(_OPTION.findall(raw))),
+            log1p(lower.count(b"answer:") + lower.count(b"\nq:")),
+            float(lower.rstrip().endswith(b":")),
+            float(blank > 1),
+            float(not known.isdisjoint(_FACT)),
+            float(not known.isdisjoint(_EXPLAIN)),
+            float(not known.isdisjoint(_REASON)),
+            float(not known.isdisjoint(_WRITE)),
+            log1p(sum(map(words.count, _NEGATION & known))),
+        ),
+        dtype=np.float32,
+    )

@@ -1,0 +1,146 @@
+"""The command line: ``scrimp serve | check | report | replay``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from router.settings import Settings, SettingsError, load
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status."""
+    args = _parser().parse_args(argv)
+    try:
+        return int(args.run(args))
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="scrimp", description="Cuts what applications pay for language models."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="run the service")
+    _add_config(serve)
+    serve.add_argument("--listen", help="host:port or unix:/path, instead of the file's")
+    serve.add_argument("--data-folder", help="instead of the file's")
+    serve.add_argument("--log-level", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
+    serve.set_defaults(run=_serve)
+
+    check = commands.add_parser("check", help="find every mistake in a settings file")
+    check.add_argument("config", nargs="?", type=Path, help="TOML file (default: $SCRIMP_CONFIG)")
+    check.set_defaults(run=_check)
+
+    report = commands.add_parser("report", help="show what was spent, saved and wasted")
+    _add_config(report)
+    report.add_argument("--data-folder", help="instead of the file's")
+    report.add_argument("--namespace", default="")
+    report.add_argument("--user", default="")
+    report.add_argument("--feature", default="")
+    report.add_argument("--conversation", default="")
+    report.add_argument("--days", type=float, help="only the last so many days")
+    report.add_argument(
+        "--by",
+        action="append",
+        default=[],
+        metavar="WORD",
+        help="group by namespace, user, feature, task, conversation, model or day; twice at most",
+    )
+    report.add_argument("--json", action="store_true", help="one JSON object")
+    report.set_defaults(run=_report)
+
+    replay = commands.add_parser("replay", help="what past traffic would have saved")
+    replay.add_argument("file", type=Path, help=".jsonl or .jsonl.gz: text, or OpenAI chat logs")
+    _add_config(replay)
+    replay.add_argument("--limit", type=int, help="at most so many requests")
+    replay.add_argument("--show", type=int, default=20, help="near-duplicate hits to list")
+    replay.add_argument("--json", action="store_true", help="one JSON object")
+    replay.set_defaults(run=_replay)
+    return parser
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, help="TOML file (default: $SCRIMP_CONFIG)")
+
+
+def _settings(args: argparse.Namespace) -> Settings | None:
+    """Load the settings, with what the command line says instead; None after saying why not."""
+    stated = {"service.listen": "listen", "service.data_folder": "data_folder"}
+    overrides = {
+        key: value
+        for key, name in stated.items()
+        if (value := getattr(args, name, None)) is not None
+    }
+    try:
+        return load(args.config, os.environ, overrides=overrides)
+    except SettingsError as error:
+        print(f"scrimp: {error}", file=sys.stderr)
+        return None
+
+
+def _serve(args: argparse.Namespace) -> int:
+    import uvloop
+
+    from cache.errors import CacheError
+    from router.ledger.errors import LedgerError
+    from router.serve import serve_forever
+
+    logging.basicConfig(
+        level=args.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    settings = _settings(args)
+    if settings is None:
+        return 1
+    for warning in settings.warnings:
+        logging.getLogger("scrimp").warning("%s", warning)
+    try:
+        uvloop.run(serve_forever(settings))
+    except (CacheError, LedgerError, OSError) as error:
+        print(f"scrimp: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _check(args: argparse.Namespace) -> int:
+    from router.commands.check import check
+
+    return check(args.config)
+
+
+def _report(args: argparse.Namespace) -> int:
+    import time
+
+    from router.commands.report import report
+    from router.ledger.types import SavingsQuery
+
+    settings = _settings(args)
+    if settings is None:
+        return 1
+    since_ms = None if args.days is None else int((time.time() - args.days * 86_400) * 1e3)
+    query = SavingsQuery(
+        namespace=args.namespace,
+        user=args.user,
+        feature=args.feature,
+        conversation=args.conversation,
+        since_ms=since_ms,
+        group_by=tuple(args.by),
+    )
+    return report(settings.service.data_folder, query, args.json)
+
+
+def _replay(args: argparse.Namespace) -> int:
+    from router.commands.replay import replay
+
+    return asyncio.run(replay(args))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

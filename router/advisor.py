@@ -1,0 +1,259 @@
+"""The advisor's door: the app calls the model itself, and brings the answer back with a ticket."""
+
+from __future__ import annotations
+
+import random
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from typing import cast
+
+from cache.types import Draft, PartitionKey, Vector
+from router.accounts import Delivered
+from router.decision import Decision
+from router.ledger.accounting import attempt_cost
+from router.ledger.errors import LedgerUnavailable
+from router.ledger.tickets import digest_of, new_token
+from router.ledger.types import Attempt, LedgerLine, Ticket
+from router.once import Once, Replayed, Retries
+from router.pipeline import Kept, Pipeline
+from router.reuse import exact_only
+from router.stored_answer import pack
+from router.types import Answer, ChatRequest, Completion, Face, Routing, Usage
+
+_MAX_VECTORS = 10_000  # about 15 MB; older tickets are encoded again when they come back
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TicketOut:
+    """A ticket on its way to the app. ``token`` is 16 random bytes; only its digest is kept."""
+
+    token: bytes
+    expires_at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookedUp:
+    """The end of a look-up.
+
+    Attributes:
+        hit: the stored answer; None: the app shall call ``routing.chain[0]``.
+        line: open while a ticket is out.
+        routing: None for a hit.
+        ticket: None for a hit without audit, and where the ledger cannot take one.
+    """
+
+    hit: Completion | None
+    line: LedgerLine
+    routing: Routing | None
+    ticket: TicketOut | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Returned:
+    """What an app brings for a ticket.
+
+    Attributes:
+        answer: None when the app's call failed.
+        usage: None when the app does not know it.
+        model: the settings' name of the model that answered; empty: the one that was advised.
+        upstream_ms: how long the app's call took; None: unknown.
+    """
+
+    answer: Answer | None
+    usage: Usage | None
+    model: str = ""
+    upstream_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """The end of a store; ``kept`` says why where nothing was kept."""
+
+    line: LedgerLine
+    kept: Kept
+
+
+class Advisor:
+    """Looks up, advises, and takes answers back.
+
+    Args:
+        pipeline: what both doors share.
+        price: (model, usage) to nano-dollars, None when unknown.
+        retries: joins requests of the same id.
+        draw: uniform in [0, 1); decides which hits are audited.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        price: Callable[[str, Usage], int | None],
+        retries: Retries,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self._pipeline = pipeline
+        self._price = price
+        self._retries = retries
+        self._draw = draw
+        self._vectors: OrderedDict[bytes, Vector] = OrderedDict()
+
+    async def look_up(
+        self, request: ChatRequest, once: Once[LookedUp] | None
+    ) -> LookedUp | Replayed:
+        """Return a stored answer, or which model to call, with a ticket.
+
+        Raises:
+            AlreadyExists: the id was used for another body.
+            UnknownNamespace: the settings close the set.
+            NoModelFits: no configured model can take the request.
+        """
+        if once is None:
+            return await self._look_up(request, None)
+        async for event in self._retries.run(once, lambda: self._look_up_as_event(request, once)):
+            return cast("LookedUp | Replayed", event)
+        raise AssertionError("a look-up is one event")
+
+    async def _look_up_as_event(
+        self, request: ChatRequest, once: Once[LookedUp]
+    ) -> AsyncIterator[LookedUp]:
+        yield await self._look_up(request, once)
+
+    async def _look_up(self, request: ChatRequest, once: Once[LookedUp] | None) -> LookedUp:
+        decision, hit = await self._pipeline.decide(request, Face.ADVISOR)
+        if hit is not None:
+            is_audited = self._is_audited(request)
+            line = self._pipeline.hit_line(decision, hit, Face.ADVISOR, is_open=is_audited)
+            found = LookedUp(hit=hit, line=line, routing=None, ticket=None)
+            if is_audited:
+                return await self._with_ticket(decision, found, once)
+            self._pipeline.note(decision, line, once, found)
+            return found
+        chain = decision.routing.chain if decision.routing else ("",)
+        delivered = Delivered(outcome=decision.outcome, model=chain[0], is_open=True)
+        line = self._pipeline.accountant.line(
+            decision, delivered, face=Face.ADVISOR, line_id=self._pipeline.new_line_id()
+        )
+        advised = LookedUp(hit=None, line=line, routing=decision.routing, ticket=None)
+        return await self._with_ticket(decision, advised, once)
+
+    def _is_audited(self, request: ChatRequest) -> bool:
+        share = self._pipeline.settings.service.audit_share
+        return share > 0 and not request.cache_control.is_no_store and self._draw() < share
+
+    async def _with_ticket(
+        self, decision: Decision, looked_up: LookedUp, once: Once[LookedUp] | None
+    ) -> LookedUp:
+        """Send a ticket along; where the ledger cannot take one, none, and that is counted."""
+        pipeline = self._pipeline
+        ttl_ms = pipeline.settings.service.ticket_ttl_s * 1_000
+        out = TicketOut(token=new_token(), expires_at_ms=pipeline.now_ms() + ttl_ms)
+        ticketed = replace(looked_up, ticket=out)
+        key, kept = pipeline.kept(decision.request, once, ticketed)
+        pipeline.metrics.observe(looked_up.line)
+        ticket = _ticket(decision, ticketed, out)
+        self._remember(ticket, decision.vector)
+        try:
+            await pipeline.ledger.open_ticket(ticket, looked_up.line, key=key, kept=kept)
+        except LedgerUnavailable:
+            pipeline.degraded("ledger")
+            return looked_up
+        return ticketed
+
+    def _remember(self, ticket: Ticket, vector: Vector | None) -> None:
+        """Spare the answer's return a second run of the encoder."""
+        if vector is None or not ticket.text:
+            return
+        self._vectors[ticket.digest] = vector
+        if len(self._vectors) > _MAX_VECTORS:
+            self._vectors.popitem(last=False)
+
+    async def store(
+        self, token: bytes, returned: Returned, *, namespace: str, caller: str
+    ) -> Stored:
+        """Take the app's answer for a ticket; durable when it returns.
+
+        Raises:
+            TicketUnknown, TicketExpired, TicketSpent: see ``router.ledger.errors``.
+            LedgerUnavailable, StoreUnavailable: nothing was changed; bring the ticket again.
+        """
+        pipeline = self._pipeline
+        async with pipeline.ledger.redeem(
+            token, namespace=namespace, caller=caller, now_ms=pipeline.now_ms()
+        ) as redemption:
+            ticket = redemption.ticket
+            model = returned.model or (ticket.models[0] if ticket.models else "")
+            kept = await self._keep(ticket, returned, model)
+            line = pipeline.accountant.closed(
+                redemption.line,
+                model=model,
+                usage=returned.usage,
+                attempts=(self._attempt(returned, model),),
+            )
+            if not ticket.is_audit:
+                line = replace(line, entry_id=kept.entry_id)
+            await redemption.settle(line)
+        pipeline.metrics.settled(line)
+        return Stored(line=line, kept=kept)
+
+    def _attempt(self, returned: Returned, model: str) -> Attempt:
+        return Attempt(
+            model=model,
+            provider="",  # the app's own call: we do not know whom it asked
+            status="failed" if returned.answer is None else "ok",
+            usage=returned.usage,
+            cost_nanos=attempt_cost(model, returned.usage, self._price),
+            wall_ms=returned.upstream_ms or 0.0,
+        )
+
+    async def _keep(self, ticket: Ticket, returned: Returned, model: str) -> Kept:
+        if returned.answer is None:
+            return Kept(reason="failed")
+        if ticket.is_no_store:
+            return Kept(reason="no_store")
+        if ticket.is_audit:
+            return Kept(reason="audit")
+        if not ticket.partition:
+            return Kept(reason="not_reusable")
+        completion = Completion(answer=returned.answer, usage=returned.usage)
+        usage = returned.usage
+        draft = Draft(
+            partition=PartitionKey(ticket.partition),
+            namespace=ticket.namespace,
+            text=ticket.text,
+            answer=pack(completion),
+            model=model,
+            input_tokens=usage.input_tokens if usage else None,
+            output_tokens=usage.output_tokens if usage else None,
+            ttl_s=ticket.ttl_s,
+            vector=self._vectors.pop(ticket.digest, None),
+            scores=ticket.scores,
+            user=ticket.user,
+            conversation=ticket.conversation,
+            tags=ticket.tags,
+            exact_only=exact_only(ticket.text) is not None,
+        )
+        return await self._pipeline.put(completion, draft)
+
+
+def _ticket(decision: Decision, looked_up: LookedUp, out: TicketOut) -> Ticket:
+    request, reuse = decision.request, decision.reuse
+    may_keep = decision.may_keep and reuse is not None
+    head = decision.hit.head if decision.hit and looked_up.hit else None
+    return Ticket(
+        digest=digest_of(out.token),
+        line_id=looked_up.line.line_id,
+        namespace=request.namespace,
+        caller=request.caller,
+        partition=bytes(reuse.split.partition) if reuse and may_keep else b"",
+        text=reuse.split.text if reuse and may_keep else "",
+        is_no_store=request.cache_control.is_no_store,
+        is_audit=head is not None,
+        entry_id=head.id if head else 0,
+        models=(head.model,) if head else (looked_up.routing.chain if looked_up.routing else ()),
+        ttl_s=reuse.ttl_s if reuse else 0,
+        scores=decision.scores,
+        user=request.attribution.user,
+        conversation=request.attribution.conversation,
+        tags=request.tags,
+        expires_at_ms=out.expires_at_ms,
+    )

@@ -1,0 +1,293 @@
+"""The composition root: the only file that names concrete adapters.
+
+``build`` gives an ``App`` that is not yet running: ``await app.start()`` opens and loads, ``await
+app.close()`` drains and closes. Benchmarks, replay and tests use it without a server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
+
+import numpy as np
+
+from cache.embedded.faiss_index import FaissIndex
+from cache.embedded.folder import DataFolder
+from cache.embedded.sqlite_store import SqliteEntryStore
+from cache.semantic_cache import SemanticCache
+from cache.types import Bounds
+from classifier.batching import Batcher
+from classifier.complexity import ComplexityModel
+from classifier.encoder import OnnxEncoder
+from classifier.errors import ArtifactError
+from classifier.rules import RuleScorer
+from router.accounts import Accountant
+from router.advisor import Advisor
+from router.choose import Chooser, Pool
+from router.churn import Churn
+from router.decision import Decider
+from router.fallback import Fallback, Patience, Upstream
+from router.gateway import Gateway
+from router.ledger.errors import LedgerError
+from router.ledger.sqlite_ledger import SqliteLedger
+from router.metrics import Metrics, Watched
+from router.once import Retries
+from router.operations import Operations
+from router.pipeline import Pipeline
+from router.ports import Provider
+from router.providers.openai import OpenAIProvider
+from router.providers.scripted import ScriptedProvider
+from router.reuse import Reuse
+from router.scales import Scale
+from router.settings import Settings
+from router.types import Mode
+from router.understand import Ask, Scorer, Understand, Understanding
+
+_log = logging.getLogger(__name__)
+_MAX_BATCH = 16
+_EXPIRY_INTERVAL_S = 5.0
+_ENCODER_DIM = 384
+
+
+class App:
+    """The running parts, joined. Made by ``build``.
+
+    Attributes:
+        settings, gateway, advisor, operations, metrics, cache, ledger, pipeline: the parts.
+        notices: what is degraded from the start, in words; empty when all is well.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        providers: Mapping[str, Provider] | None = None,
+        *,
+        now_s: Callable[[], float] = time.time,
+    ) -> None:
+        self.settings = settings
+        self.notices: list[str] = []
+        self.metrics = Metrics()
+        self._now_s = now_s
+        self._modes: dict[str, Mode] = {}
+        self._expiry: asyncio.Task[None] | None = None
+        with ExitStack() as opened:  # what is open is closed where the next cannot be opened
+            self._folder = opened.enter_context(DataFolder(settings.service.data_folder))
+            self.ledger = SqliteLedger.open(self._folder.path, on_failure=self._ledger_failed)
+            opened.callback(self.ledger.close)
+            store = SqliteEntryStore(self._folder.file("cache.sqlite"))
+            opened.pop_all()
+        encoder = self._load_encoder()
+        rules = RuleScorer()
+        scorer: Scorer = self._load_scorer(encoder) or rules
+        self.cache = SemanticCache(
+            encoder,
+            None,
+            FaissIndex(_ENCODER_DIM),
+            store,
+            Bounds(
+                max_entries=settings.cache.max_entries,
+                max_bytes=settings.cache.max_bytes,
+                hot_bytes=settings.cache.hot_bytes,
+            ),
+            now_s,
+        )
+        understand = Understand(
+            encoder,
+            self.cache,
+            None if scorer is rules else scorer,
+            rules,
+            self.metrics.degraded,
+        )
+        self._batcher: Batcher[Ask, Understanding] = Batcher(
+            understand.run,
+            max_batch=_MAX_BATCH,
+            workers=max(1, (os.cpu_count() or 1) // 2),
+            max_waiting=settings.limits.max_waiting_lookups,
+            name="understand",
+        )
+        self._upstreams = _upstreams(settings, providers)
+        churn = Churn(self.metrics.partition_churn)
+
+        def on_miss(namespace: str, reuse: Reuse) -> None:
+            churn.note(namespace, reuse)
+
+        pool = Pool.of(settings)
+        scale = Scale(pool, scorer)
+        decider = Decider(
+            settings=settings,
+            modes=self._modes,
+            cache=self.cache,
+            understand=self._batcher.submit,
+            rules=lambda ask: _by_rules(rules, ask),
+            choice=Chooser(pool, scale.p_adequate, scale.typical()),
+            now_s=now_s,
+            on_degraded=self.metrics.degraded,
+            on_miss=on_miss,
+        )
+        self.pipeline = Pipeline(
+            settings=settings,
+            decider=decider,
+            cache=self.cache,
+            ledger=self.ledger,
+            accountant=Accountant(settings.routing.baseline, settings.prices.cost_nanos, now_s),
+            metrics=self.metrics,
+            now_s=now_s,
+        )
+        fallback = Fallback(self._upstreams, _patience(settings), settings.prices.cost_nanos)
+        self._retries = Retries(self.ledger, self.pipeline.now_ms)
+        self.gateway = Gateway(self.pipeline, fallback, self._retries)
+        self.advisor = Advisor(self.pipeline, settings.prices.cost_nanos, self._retries)
+        self.operations = Operations(
+            settings=settings,
+            modes=self._modes,
+            cache=self.cache,
+            ledger=self.ledger,
+            churn=churn,
+            metrics=self.metrics,
+            now_s=now_s,
+        )
+        self.metrics.watch(Watched.CACHE_ENTRIES, lambda: self.cache.stats().n_entries)
+        self.metrics.watch(Watched.CACHE_BYTES, lambda: self.cache.stats().n_bytes)
+        self.metrics.watch(Watched.LEDGER_QUEUE, lambda: self.ledger.stats().n_waiting)
+        self.metrics.watch(Watched.CACHE_QUEUE, lambda: store.writer.stats().n_waiting)
+
+    async def start(self) -> None:
+        """Load the cache and the modes; exact and near lookups work when this returns.
+
+        Raises:
+            CacheError, LedgerError: the data cannot be read; the message says what to do.
+        """
+        await self.cache.start()
+        self._modes.update(await self.ledger.modes())
+        gc.collect()
+        gc.freeze()  # what was loaded stays; looking at it again and again would stall the loop
+        self._expiry = asyncio.create_task(self._expire_forever())
+
+    async def close(self) -> None:
+        """Stop what is in flight, write what waits, close everything, let go of the folder."""
+        await self.gateway.stop()
+        await self._retries.stop()
+        if self._expiry is not None:
+            self._expiry.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._expiry
+        await self._batcher.close()
+        for provider in {id(u.provider): u.provider for u in self._upstreams.values()}.values():
+            await provider.close()
+        await self.cache.close()
+        await self.ledger.aclose()
+        self._folder.close()
+
+    async def __aenter__(self) -> App:
+        try:
+            await self.start()
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def _load_encoder(self) -> OnnxEncoder | None:
+        try:
+            return OnnxEncoder.load()
+        except ArtifactError as error:
+            self._notice("encoder", f"no near-duplicates, exact hits only: {error}")
+            return None
+
+    def _load_scorer(self, encoder: OnnxEncoder | None) -> ComplexityModel | None:
+        if encoder is None:
+            self._notice("classifier", "rules score instead: there is no encoder")
+            return None
+        try:
+            return ComplexityModel.load(encoder_id=encoder.encoder_id)
+        except ArtifactError as error:
+            self._notice("classifier", f"rules score instead: {error}")
+            return None
+
+    def _notice(self, part: str, consequence: str) -> None:
+        _log.warning("degraded: %s: %s", part, consequence)
+        self.metrics.degraded(part)
+        self.notices.append(f"{part}: {consequence}")
+
+    def _ledger_failed(self, error: LedgerError) -> None:
+        _log.error("a ledger line was lost: %s", error)
+        self.metrics.degraded("ledger")
+
+    async def _expire_forever(self) -> None:
+        """Close the lines of tickets nobody brought back."""
+        while True:
+            try:
+                n_expired = await self.ledger.expire_tickets(self.pipeline.now_ms())
+                self.metrics.tickets_expired(n_expired)
+            except LedgerError:
+                _log.exception("expired tickets could not be closed; trying again")
+                self.metrics.degraded("ledger")
+            await asyncio.sleep(_EXPIRY_INTERVAL_S)
+
+
+def build(
+    settings: Settings,
+    providers: Mapping[str, Provider] | None = None,
+    *,
+    now_s: Callable[[], float] = time.time,
+) -> App:
+    """Join the parts. Opens the data folder and loads the models; blocks for about a second.
+
+    Args:
+        settings: from ``router.settings.load``.
+        providers: adapters by provider name that replace those of the settings, for tests.
+        now_s: seconds since the epoch.
+
+    Raises:
+        OpenRefused, LedgerRefused: the data folder cannot be used; the message says what to do.
+    """
+    return App(settings, providers, now_s=now_s)
+
+
+def _by_rules(rules: Scorer, ask: Ask) -> Understanding:
+    scores = rules.score(np.zeros((1, 0), dtype=np.float32), [ask.shape])
+    return Understanding(
+        found=None, vector=None, scores=tuple(scores[0].tolist()), scorer_id=rules.scorer_id
+    )
+
+
+def _upstreams(settings: Settings, replaced: Mapping[str, Provider] | None) -> dict[str, Upstream]:
+    providers = {
+        name: (replaced or {}).get(name) or _provider(settings, name) for name in settings.providers
+    }
+    return {
+        model.name: Upstream(
+            model=model.name,
+            provider_name=model.provider,
+            provider=providers[model.provider],
+            provider_model=model.provider_model,
+        )
+        for model in settings.models.values()
+    }
+
+
+def _provider(settings: Settings, name: str) -> Provider:
+    spec = settings.providers[name]
+    if spec.kind == "scripted":
+        return ScriptedProvider(wait_ms=20.0)
+    return OpenAIProvider(spec.base_url, spec.api_key.reveal, max_connections=spec.max_connections)
+
+
+def _patience(settings: Settings) -> Patience:
+    routing = settings.routing
+    return Patience(
+        connect_s=routing.connect_s,
+        first_token_s=routing.first_token_s,
+        total_s=routing.total_s,
+        max_attempts=routing.max_attempts,
+        tries_per_model=routing.tries_per_model,
+        backoff_s=routing.backoff_s,
+        max_backoff_s=routing.max_backoff_s,
+    )

@@ -1,0 +1,361 @@
+"""From a request to what shall be done with it: a stored answer, or a chain of models.
+
+The same path for every face: rules, exact lookup, one run for the near lookup and the score, the
+choice of models. It changes nothing but counters.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from cache.errors import CacheError
+from cache.types import Head, Hit, Miss, MissReason, Permit, Query, Vector
+from classifier.errors import Overloaded
+from classifier.shape import PromptShape
+from router.ledger.types import Outcome, Stage
+from router.reuse import Reuse, judge
+from router.settings import NamespacePolicy, Settings
+from router.types import ChatRequest, Mode, Role, Routing
+from router.understand import Ask, Understanding
+
+_log = logging.getLogger(__name__)
+_MAX_REPEATS = 20_000
+
+
+class ExactLookup(Protocol):
+    """The cache, as far as the exact layer is concerned."""
+
+    async def find_exact(self, query: Query) -> Hit | Miss | None:
+        """Return None where the partition has no such text."""
+
+
+class Choice(Protocol):
+    """The routing decision; see ``router.choose``."""
+
+    def route(self, request: ChatRequest, policy: NamespacePolicy, found: Understanding) -> Routing:
+        """Return the chain for a scored request.
+
+        Raises:
+            NoModelFits: no configured model can take it.
+        """
+
+    def baseline(self, request: ChatRequest, policy: NamespacePolicy) -> Routing:
+        """Return the chain as if scrimp were not there: the pinned or the baseline model."""
+
+    def is_adequate(
+        self, request: ChatRequest, policy: NamespacePolicy, model: str, scores: tuple[float, ...]
+    ) -> bool:
+        """Tell whether a stored answer of ``model`` may serve the request."""
+
+
+class Clock:
+    """Milliseconds per stage of one request."""
+
+    __slots__ = ("_started", "stages")
+
+    def __init__(self) -> None:
+        self._started = time.perf_counter()
+        self.stages: dict[Stage, float] = {}
+
+    def add(self, stage: Stage, since: float) -> None:
+        """Count the time since a ``perf_counter`` reading towards a stage."""
+        self.stages[stage] = (time.perf_counter() - since) * 1e3
+
+    def readings(self) -> tuple[tuple[Stage, float], ...]:
+        """Return the stages passed so far, and the total up to now."""
+        total = (time.perf_counter() - self._started) * 1e3
+        return (*self.stages.items(), (Stage.TOTAL, total))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What shall be done with a request.
+
+    Attributes:
+        request: the request.
+        policy: its namespace's.
+        mode: its namespace's, now.
+        outcome: exact or near (serve ``hit``); miss or bypass (call ``routing.chain``).
+        reuse: what may be kept and shared; None in mode off.
+        hit: the stored answer that serves; in shadow mode, that would have served.
+        miss: what the lookup came to, if there was one and it was no hit.
+        reason: why nothing was served; None for a hit and for the caller's bypass.
+        routing: None for a hit.
+        would_be: in shadow mode, the routing that mode on would have taken, None for a hit.
+        vector: of the compared text, if it was encoded.
+        scores: P(adequate) per tier for it; may be empty.
+        clock: the request's.
+    """
+
+    request: ChatRequest
+    policy: NamespacePolicy
+    mode: Mode
+    outcome: Outcome
+    clock: Clock
+    reuse: Reuse | None = None
+    hit: Hit | None = None
+    miss: Miss | None = None
+    reason: MissReason | None = None
+    routing: Routing | None = None
+    would_be: Routing | None = None
+    vector: Vector | None = None
+    scores: tuple[float, ...] = ()
+
+    @property
+    def is_served(self) -> bool:
+        """Whether the stored answer goes out."""
+        return self.outcome in (Outcome.EXACT, Outcome.NEAR)
+
+    @property
+    def wants_fresh(self) -> bool:
+        """Whether a rule asks for an answer of its own."""
+        return self.reason is MissReason.REGENERATE
+
+    @property
+    def may_keep(self) -> bool:
+        """Whether a fresh answer may be stored for others or later."""
+        return (
+            self.reuse is not None
+            and self.reuse.barrier is None
+            and not self.request.cache_control.is_no_store
+        )
+
+
+@dataclass(slots=True)
+class Repeats:
+    """Who asked what in which conversation just now: "regenerate" asks for another answer."""
+
+    _seen: OrderedDict[tuple[str, ...], float] = field(default_factory=OrderedDict)
+
+    def is_repeat(self, request: ChatRequest, reuse: Reuse, within_s: float, now_s: float) -> bool:
+        """Tell whether the same was asked within the time, and remember it was asked now."""
+        who = request.attribution
+        if not within_s or not who.user or not who.conversation:
+            return False
+        key = (
+            request.namespace,
+            who.user,
+            who.conversation,
+            reuse.split.partition.hex(),
+            reuse.split.text,
+        )
+        before = self._seen.pop(key, None)
+        self._seen[key] = now_s
+        if len(self._seen) > _MAX_REPEATS:
+            self._seen.popitem(last=False)
+        return before is not None and now_s - before < within_s
+
+
+class Decider:
+    """Makes decisions.
+
+    Args:
+        settings: policies and limits.
+        modes: set at run time, by namespace; wins over the settings.
+        cache: for the exact layer.
+        understand: waits for the batched run; raises Overloaded when too many wait.
+        rules: scores without any model, at once; for when the run is not to be had.
+        choice: the routing decision.
+        now_s: seconds since the epoch.
+        on_degraded: told which part failed.
+        on_miss: told of every lookup that found nothing, to name causes of changed partitions.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        modes: Mapping[str, Mode],
+        cache: ExactLookup,
+        understand: Callable[[Ask], Awaitable[Understanding]],
+        rules: Callable[[Ask], Understanding],
+        choice: Choice,
+        now_s: Callable[[], float],
+        on_degraded: Callable[[str], None],
+        on_miss: Callable[[str, Reuse], None],
+    ) -> None:
+        self._settings = settings
+        self._modes = modes
+        self._cache = cache
+        self._understand = understand
+        self._rules = rules
+        self._choice = choice
+        self._now_s = now_s
+        self._on_degraded = on_degraded
+        self._on_miss = on_miss
+        self._repeats = Repeats()
+
+    async def decide(self, request: ChatRequest) -> Decision:
+        """Decide on a request.
+
+        Raises:
+            UnknownNamespace: the settings close the set.
+            NoModelFits: no configured model can take it, and nothing stored serves.
+        """
+        clock = Clock()
+        policy = self._settings.policy(request.namespace)
+        mode = self._modes.get(request.namespace, policy.mode)
+        if mode is Mode.OFF:
+            return Decision(
+                request=request,
+                policy=policy,
+                mode=mode,
+                outcome=Outcome.BYPASS,
+                clock=clock,
+                reason=MissReason.MODE_OFF,
+                routing=self._choice.baseline(request, policy),
+            )
+        decided = await self._decide_on(request, policy, mode, clock)
+        return decided if mode is Mode.ON else self._in_shadow(decided)
+
+    async def _decide_on(
+        self, request: ChatRequest, policy: NamespacePolicy, mode: Mode, clock: Clock
+    ) -> Decision:
+        """Decide as mode on does."""
+        reuse = judge(request, policy)
+        is_bypass = request.cache_control.is_bypass
+        reason = reuse.barrier
+        if self._repeats.is_repeat(request, reuse, policy.reuse.regenerate_s, self._now_s()):
+            reason = reason or MissReason.REGENERATE
+        query = None
+        if reason is None and not is_bypass:
+            query = self._query(request, policy, reuse)
+        found = await self._exact(query, clock)
+        if isinstance(found, Hit):
+            return Decision(
+                request=request,
+                policy=policy,
+                mode=mode,
+                outcome=Outcome.EXACT,
+                clock=clock,
+                reuse=reuse,
+                hit=found,
+                scores=found.head.scores,
+            )
+        understood = await self._understood(_shape(request), query, clock)
+        near = understood.found
+        if isinstance(near, Hit):
+            return Decision(
+                request=request,
+                policy=policy,
+                mode=mode,
+                outcome=Outcome.NEAR,
+                clock=clock,
+                reuse=reuse,
+                hit=near,
+                vector=understood.vector,
+                scores=understood.scores,
+            )
+        miss = found or near
+        if miss is not None:
+            reason = miss.reason
+            self._on_miss(request.namespace, reuse)
+        started = time.perf_counter()
+        routing = self._choice.route(request, policy, understood)
+        clock.add(Stage.ROUTE, started)
+        return Decision(
+            request=request,
+            policy=policy,
+            mode=mode,
+            outcome=Outcome.BYPASS if is_bypass else Outcome.MISS,
+            clock=clock,
+            reuse=reuse,
+            miss=miss,
+            reason=None if is_bypass else reason,
+            routing=routing,
+            vector=understood.vector,
+            scores=understood.scores,
+        )
+
+    async def without_hit(self, decision: Decision) -> Decision:
+        """Decide again on a request whose stored answer turned out unreadable.
+
+        Raises:
+            NoModelFits: no configured model can take it.
+        """
+        ask = Ask(shape=_shape(decision.request), query=None)
+        routing = self._choice.route(decision.request, decision.policy, self._rules(ask))
+        return replace(
+            decision,
+            outcome=Outcome.MISS,
+            hit=None,
+            reason=MissReason.CACHE_DEGRADED,
+            routing=routing,
+        )
+
+    def _in_shadow(self, decided: Decision) -> Decision:
+        """Keep what was decided to report it, and do as if scrimp were not there."""
+        routing = self._choice.baseline(decided.request, decided.policy)
+        outcome = Outcome.BYPASS if decided.outcome is Outcome.BYPASS else Outcome.MISS
+        return replace(decided, outcome=outcome, routing=routing, would_be=decided.routing)
+
+    def _query(self, request: ChatRequest, policy: NamespacePolicy, reuse: Reuse) -> Query:
+        return Query(
+            partition=reuse.split.partition,
+            text=reuse.split.text,
+            policy=policy.reuse,
+            permit=self._permit(request, policy),
+            max_age_s=reuse.max_age_s,
+            exact_only=reuse.exact_only,
+        )
+
+    def _permit(self, request: ChatRequest, policy: NamespacePolicy) -> Permit:
+        most = request.sampling.max_tokens
+
+        def refusal(head: Head) -> MissReason | None:
+            if not self._choice.is_adequate(request, policy, head.model, head.scores):
+                return MissReason.MODEL_NOT_ALLOWED
+            if most is not None and (head.output_tokens is None or head.output_tokens > most):
+                return MissReason.MAX_TOKENS
+            return None
+
+        return refusal
+
+    async def _exact(self, query: Query | None, clock: Clock) -> Hit | Miss | None:
+        if query is None:
+            return None
+        started = time.perf_counter()
+        try:
+            return await self._cache.find_exact(query)
+        except CacheError:
+            _log.exception("the exact lookup failed; the request goes on without it")
+            self._on_degraded("cache")
+            return Miss(reason=MissReason.CACHE_DEGRADED)
+        finally:
+            clock.add(Stage.EXACT, started)
+
+    async def _understood(
+        self, shape: PromptShape, query: Query | None, clock: Clock
+    ) -> Understanding:
+        started = time.perf_counter()
+        ask = Ask(shape=shape, query=query)
+        try:
+            return await self._understand(ask)
+        except Overloaded:
+            self._on_degraded("encoder_queue")
+            return self._rules(ask)
+        finally:
+            clock.add(Stage.NEAR, started)
+
+
+def _shape(request: ChatRequest) -> PromptShape:
+    n_chars = n_context = n_turns = 0
+    for message in request.messages:
+        n_turns += message.role is Role.USER
+        for part in message.parts:
+            n_chars += len(part.text)
+            if part.is_context:
+                n_context += len(part.text)
+    return PromptShape(
+        text=request.messages[-1].own_text,
+        n_turns=n_turns,
+        n_chars_total=n_chars,
+        n_tools=len(request.tools),
+        has_json_format=request.response_format.kind != "text",
+        n_context_chars=n_context,
+    )

@@ -1,0 +1,1 @@
+"""Wire to types and back, errors to statuses; nothing else."""

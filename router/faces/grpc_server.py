@@ -1,0 +1,254 @@
+"""The gRPC server: wire messages in, wire messages out, errors to statuses, nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Generic, Protocol, TypeVar, cast
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from router.errors import InvalidRequest, Overloaded
+from router.faces.statuses import status_of
+from router.settings.tables import Limits
+from scrimp.v1 import (
+    admin_pb2,
+    advisor_pb2,
+    feedback_pb2,
+    gateway_pb2,
+    savings_pb2,
+)
+
+_log = logging.getLogger(__name__)
+_MODULES: tuple[ModuleType, ...] = (
+    gateway_pb2,
+    advisor_pb2,
+    feedback_pb2,
+    admin_pb2,
+    savings_pb2,
+)
+_ENDLESS = frozenset({"/scrimp.v1.Savings/WatchSavings"})
+CALLER_KEY = "scrimp-caller"
+DEFAULT_CALLER = "local"
+
+Context = grpc.aio.ServicerContext[Any, Any]
+M = TypeVar("M", bound=Message)
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """Bytes that are no message of the expected type."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call(Generic[M]):
+    """One call as a handler sees it.
+
+    Attributes:
+        wire: the request message.
+        caller: who calls, as far as is known.
+    """
+
+    wire: M
+    caller: str
+
+
+Unary = Callable[[Call[Any]], Awaitable[Message]]
+Streamed = Callable[[Call[Any]], AsyncIterator[Message]]
+
+
+class Handlers(Protocol):
+    """Gives the handler of every method of the contract, by its full name."""
+
+    def unary(self) -> Mapping[str, Unary]:
+        """Handlers of methods with one response: ``/scrimp.v1.Gateway/Complete``, ..."""
+
+    def streamed(self) -> Mapping[str, Streamed]:
+        """Handlers of methods with a stream of responses."""
+
+
+class Edge:
+    """What every call passes: bounds, deadlines, and errors made statuses.
+
+    Args:
+        limits: from the settings.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self.n_running = 0
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
+
+    def unary(self, handler: Unary) -> Callable[[Message | Malformed, Context], Awaitable[Any]]:
+        """Wrap a handler with one response."""
+
+        async def answer(wire: Message | Malformed, context: Context) -> Any:  # noqa: ANN401
+            self._enter()
+            try:
+                call = self._call(wire, context)
+                async with asyncio.timeout(self._time_left(context)):
+                    return await handler(call)
+            except Exception as error:  # noqa: BLE001  the outermost edge
+                await _abort(context, error)
+            finally:
+                self._leave()
+
+        return answer
+
+    def streamed(
+        self, handler: Streamed, *, is_endless: bool = False
+    ) -> Callable[[Message | Malformed, Context], Any]:
+        """Wrap a handler with a stream of responses; an endless one gets no deadline of ours."""
+
+        async def answer(wire: Message | Malformed, context: Context) -> AsyncIterator[Any]:
+            self._enter()
+            try:
+                call = self._call(wire, context)
+                ends = asyncio.get_running_loop().time() + self._time_left(context)
+                async with aclosing(cast("Any", handler(call))) as events:
+                    while True:
+                        async with asyncio.timeout_at(None if is_endless else ends):
+                            event = await anext(events, None)
+                        if event is None:
+                            break
+                        yield event
+            except Exception as error:  # noqa: BLE001  the outermost edge
+                await _abort(context, error)
+            finally:
+                self._leave()
+
+        return answer
+
+    async def drained(self, within_s: float) -> bool:
+        """Wait until no call runs; return whether that came true in time."""
+        try:
+            await asyncio.wait_for(self._is_idle.wait(), within_s)
+        except TimeoutError:
+            return False
+        return True
+
+    def _enter(self) -> None:
+        self.n_running += 1
+        self._is_idle.clear()
+
+    def _leave(self) -> None:
+        self.n_running -= 1
+        if self.n_running == 0:
+            self._is_idle.set()
+
+    def _call(self, wire: Message | Malformed, context: Context) -> Call[Any]:
+        if self.n_running > self._limits.max_in_flight:
+            raise Overloaded(
+                f"{self._limits.max_in_flight} requests are in flight, which is the limit; try "
+                f"again in a moment"
+            )
+        if isinstance(wire, Malformed):
+            raise InvalidRequest(wire.reason)
+        return Call(wire=wire, caller=self._caller(context))
+
+    def _caller(self, context: Context) -> str:
+        for key, value in context.invocation_metadata() or ():
+            if key == CALLER_KEY:
+                caller = value if isinstance(value, str) else value.decode(errors="replace")
+                if len(caller) > self._limits.max_field_chars or not caller.isprintable():
+                    raise InvalidRequest(
+                        f"metadata {CALLER_KEY} is a printable name of at most "
+                        f"{self._limits.max_field_chars} characters"
+                    )
+                return caller or DEFAULT_CALLER
+        return DEFAULT_CALLER
+
+    def _time_left(self, context: Context) -> float:
+        left = context.time_remaining()
+        most = self._limits.default_deadline_s
+        return most if left is None else left
+
+
+async def _abort(context: Context, error: Exception) -> None:
+    if isinstance(error, grpc.aio.AbortError):
+        raise error
+    status = status_of(error)
+    if status is None:
+        _log.error("a handler failed unexpectedly", exc_info=error)
+        await context.abort(
+            grpc.StatusCode.INTERNAL,
+            f"scrimp failed unexpectedly ({type(error).__name__}); its log says more",
+        )
+    await context.abort(status, str(error) or "the deadline passed before the work was done")
+
+
+def parser(message_class: type[M]) -> Callable[[bytes], M | Malformed]:
+    """Return a deserializer that never raises, so that the caller learns what is wrong."""
+
+    def parse(raw: bytes) -> M | Malformed:
+        try:
+            return message_class.FromString(raw)
+        except DecodeError as error:
+            return Malformed(
+                f"the message is no valid {message_class.DESCRIPTOR.full_name}: {error}; "
+                f"strings must be UTF-8 and fields of the contract's types"
+            )
+
+    return parse
+
+
+def register(server: grpc.aio.Server, handlers: Handlers, edge: Edge) -> None:
+    """Add every service of the contract to a server, with health and reflection.
+
+    Raises:
+        KeyError: a method of the contract has no handler.
+    """
+    unary, streamed = handlers.unary(), handlers.streamed()
+    names = []
+    for module in _MODULES:
+        for service in module.DESCRIPTOR.services_by_name.values():
+            names.append(service.full_name)
+            methods = {}
+            for method in service.methods:
+                path = f"/{service.full_name}/{method.name}"
+                parse = parser(method.input_type._concrete_class)
+                write = method.output_type._concrete_class.SerializeToString
+                if method.server_streaming:
+                    methods[method.name] = grpc.unary_stream_rpc_method_handler(
+                        edge.streamed(streamed[path], is_endless=path in _ENDLESS), parse, write
+                    )
+                else:
+                    methods[method.name] = grpc.unary_unary_rpc_method_handler(
+                        edge.unary(unary[path]), parse, write
+                    )
+            server.add_generic_rpc_handlers(
+                (grpc.method_handlers_generic_handler(service.full_name, methods),)
+            )
+    reflection.enable_server_reflection(
+        (*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server
+    )
+
+
+class Health:
+    """The standard health service, for the whole server and each service of the contract."""
+
+    def __init__(self, server: grpc.aio.Server) -> None:
+        self._servicer = health.aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
+
+    async def set(self, *, is_serving: bool) -> None:
+        """Tell everyone whether calls are taken."""
+        serving = health_pb2.HealthCheckResponse
+        status = serving.SERVING if is_serving else serving.NOT_SERVING
+        names = [
+            service.full_name
+            for module in _MODULES
+            for service in module.DESCRIPTOR.services_by_name.values()
+        ]
+        for name in ("", *names):
+            await self._servicer.set(name, status)

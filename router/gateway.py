@@ -1,0 +1,249 @@
+"""The gateway's door: scrimp calls the model."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Hashable, Iterator
+from dataclasses import dataclass
+from typing import cast
+
+from router.accounts import Delivered
+from router.decision import Decision
+from router.errors import RouterError
+from router.fallback import Fallback, Walk
+from router.in_flight import InFlight
+from router.ledger.errors import LedgerError
+from router.ledger.types import LedgerLine, Outcome, Stage
+from router.once import Once, Replayed, Retries
+from router.pipeline import Pipeline
+from router.types import Answer, ChatRequest, Completion, Delta, Face, Mode, Routing
+
+_PIECE = re.compile(r"\S+\s*|\s+")
+_WORDS_PER_PIECE = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """The end of a gateway request.
+
+    Attributes:
+        completion: the answer; its usage is that of the call that made it.
+        line: what the ledger holds of the request.
+        routing: None for a hit.
+    """
+
+    completion: Completion
+    line: LedgerLine
+    routing: Routing | None
+
+
+Event = Delta | Answered
+
+
+class Gateway:
+    """Answers requests.
+
+    Args:
+        pipeline: what both doors share.
+        fallback: walks chains of models.
+        retries: joins requests of the same id.
+    """
+
+    def __init__(self, pipeline: Pipeline, fallback: Fallback, retries: Retries) -> None:
+        self._pipeline = pipeline
+        self._fallback = fallback
+        self._retries = retries
+        self._calls: InFlight[Event] = InFlight()
+
+    async def complete(
+        self, request: ChatRequest, once: Once[Answered] | None, *, is_streamed: bool
+    ) -> AsyncIterator[Event | Replayed]:
+        """Answer a request: deltas (if streamed), then once, last, the whole.
+
+        Args:
+            request: validated.
+            once: None for a request without an id.
+            is_streamed: whether the caller wants deltas; it may get none, and the whole at once.
+
+        Raises:
+            AlreadyExists: the id was used for another body.
+            UnknownNamespace: the settings close the set.
+            NoModelFits, ProviderError, NoModelAvailable: no answer; accounted as failed.
+        """
+        if once is None:
+            async for event in self._complete(request, None, is_streamed):
+                yield event
+            return
+        async for known in self._retries.run(
+            once, lambda: self._complete(request, once, is_streamed)
+        ):
+            yield cast("Event | Replayed", known)
+
+    async def stop(self) -> None:
+        """Cancel the calls in flight; they are written off as cancelled."""
+        await self._calls.stop_all()
+
+    def __len__(self) -> int:
+        """Return how many shared upstream calls run."""
+        return len(self._calls)
+
+    async def _complete(
+        self, request: ChatRequest, once: Once[Answered] | None, is_streamed: bool
+    ) -> AsyncIterator[Event]:
+        decision, hit = await self._pipeline.decide(request, Face.GATEWAY)
+        if hit is not None:
+            for delta in _pieces(hit.answer) if is_streamed else ():
+                yield delta
+            line = self._pipeline.hit_line(decision, hit, Face.GATEWAY)
+            answered = Answered(completion=hit, line=line, routing=None)
+            self._pipeline.note(decision, line, once, answered)
+            yield answered
+            return
+        key = _sharing_key(decision)
+        running = self._calls.find(key) if key else None
+        if running is not None:
+            async for event in running.listen():
+                if isinstance(event, Answered):
+                    event = self._joined(decision, event, once)
+                yield event
+            return
+        led = self._lead(decision, once, is_streamed)
+        events = self._calls.start(key, led).listen() if key else led
+        async for event in events:
+            yield event
+
+    async def _lead(
+        self, decision: Decision, once: Once[Answered] | None, is_streamed: bool
+    ) -> AsyncIterator[Event]:
+        """Call the chain, keep the answer, write the line; also when it fails or nobody waits."""
+        walk = Walk()
+        line_id = self._pipeline.new_line_id()
+        try:
+            async for event in self._called(decision, walk, is_streamed):
+                if isinstance(event, Delta):
+                    yield event
+                else:
+                    answered = await self._settle(decision, event, walk, line_id, once)
+        except RouterError as error:
+            await self._record_failure(decision, walk, line_id, type(error).__name__)
+            raise
+        except (asyncio.CancelledError, GeneratorExit):
+            walk.close_running("cancelled")
+            self._note_failure(decision, walk, line_id, "Cancelled")
+            raise
+        yield answered
+
+    async def _called(
+        self, decision: Decision, walk: Walk, is_streamed: bool
+    ) -> AsyncIterator[Delta | Completion]:
+        chain = decision.routing.chain if decision.routing else ()
+        now = asyncio.get_running_loop().time
+        started = now()
+        async for event in self._fallback.call(
+            chain, decision.request, walk, is_streamed=is_streamed
+        ):
+            if isinstance(event, Completion):
+                decision.clock.stages[Stage.UPSTREAM] = (now() - started) * 1e3
+            yield event
+
+    async def _settle(
+        self,
+        decision: Decision,
+        completion: Completion,
+        walk: Walk,
+        line_id: str,
+        once: Once[Answered] | None,
+    ) -> Answered:
+        """Keep the answer and write the line of a call that worked."""
+        model = walk.attempts[-1].model
+        now = asyncio.get_running_loop().time
+        started = now()
+        kept = await self._pipeline.keep(decision, completion, model)
+        decision.clock.stages[Stage.STORE] = (now() - started) * 1e3
+        delivered = Delivered(
+            outcome=decision.outcome,
+            model=model,
+            usage=completion.usage,
+            attempts=walk.attempts,
+            entry_id=kept.entry_id,
+        )
+        line = self._line(decision, delivered, line_id)
+        answered = Answered(completion=completion, line=line, routing=decision.routing)
+        await self._pipeline.record(decision, line, once, answered)
+        return answered
+
+    def _joined(self, decision: Decision, led: Answered, once: Once[Answered] | None) -> Answered:
+        """Account a call that another request pays for."""
+        delivered = Delivered(
+            outcome=Outcome.SHARED,
+            model=led.line.model,
+            usage=led.completion.usage,
+            entry_id=led.line.entry_id,
+        )
+        line = self._line(decision, delivered, self._pipeline.new_line_id())
+        answered = Answered(completion=led.completion, line=line, routing=decision.routing)
+        self._pipeline.note(decision, line, once, answered)
+        return answered
+
+    def _line(self, decision: Decision, delivered: Delivered, line_id: str) -> LedgerLine:
+        return self._pipeline.accountant.line(
+            decision, delivered, face=Face.GATEWAY, line_id=line_id
+        )
+
+    def _failure(self, decision: Decision, walk: Walk, line_id: str, status: str) -> LedgerLine:
+        model = walk.attempts[-1].model if walk.attempts else ""
+        delivered = Delivered(
+            outcome=Outcome.FAILED, model=model, attempts=walk.attempts, status=status
+        )
+        line = self._line(decision, delivered, line_id)
+        self._pipeline.metrics.observe(line)
+        return line
+
+    async def _record_failure(
+        self, decision: Decision, walk: Walk, line_id: str, status: str
+    ) -> None:
+        try:
+            await self._pipeline.ledger.record(self._failure(decision, walk, line_id, status))
+        except LedgerError:
+            self._pipeline.degraded("ledger")
+
+    def _note_failure(self, decision: Decision, walk: Walk, line_id: str, status: str) -> None:
+        """Write a line where nothing may be awaited any more."""
+        self._pipeline.ledger.note(self._failure(decision, walk, line_id, status))
+
+
+def _sharing_key(decision: Decision) -> Hashable:
+    """Return what requests must agree in to share a call; None where none may.
+
+    Never shared: what may not be kept (personal without user, time-bound, no-store), what the
+    caller or a rule wants fresh (bypass, regenerate), mode off and shadow, and sampling for variety
+    (a temperature above 0 with a request id of its own).
+    """
+    request, reuse = decision.request, decision.reuse
+    is_for_variety = bool(request.sampling.temperature) and bool(request.request_id)
+    if (
+        reuse is None
+        or decision.mode is not Mode.ON
+        or decision.outcome is not Outcome.MISS
+        or not decision.may_keep
+        or decision.wants_fresh
+        or is_for_variety
+    ):
+        return None
+    return (
+        reuse.split.partition,
+        reuse.split.text,
+        request.sampling.temperature,
+        request.sampling.max_tokens,
+        decision.routing.chain if decision.routing else (),
+    )
+
+
+def _pieces(answer: Answer) -> Iterator[Delta]:
+    """Yield a stored answer as a model would have streamed it."""
+    words = _PIECE.findall(answer.text)
+    for start in range(0, len(words), _WORDS_PER_PIECE):
+        yield Delta(text="".join(words[start : start + _WORDS_PER_PIECE]))
+    if answer.tool_calls:
+        yield Delta(tool_calls=answer.tool_calls)

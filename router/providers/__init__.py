@@ -1,0 +1,1 @@
+"""One file per wire protocol; each maps its errors to ``router.errors``."""

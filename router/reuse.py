@@ -1,0 +1,133 @@
+"""May an answer to this request be reused, and for whom? Rules over the request alone; pure.
+
+They hold for exact repeats, near-duplicates and shared calls alike:
+
+- personal text lives with its user; without one it is neither stored nor shared,
+- time-bound text is reused only within the configured freshness; without one, never,
+- everything else is shared as the namespace's policy says.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+
+from cache.language import is_english
+from cache.text_rules import is_content_free, is_personal, is_time_bound
+from cache.types import MissReason, ReusePolicy
+from router.partition import Split, split
+from router.types import ChatRequest, Role, Share
+
+_MEMORY_CHARS = 2_000  # longer texts are judged anew each time
+
+
+class ReuseSettings(Protocol):
+    """What a namespace's policy says on reuse."""
+
+    @property
+    def reuse(self) -> ReusePolicy:
+        """Thresholds and times."""
+
+    @property
+    def share(self) -> Share:
+        """Who may receive an answer made for another."""
+
+    @property
+    def system_prompt_masks(self) -> Sequence[re.Pattern[str]]:
+        """What is volatile in system prompts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextTraits:
+    """What the rules need to know of a text."""
+
+    is_personal: bool
+    is_time_bound: bool
+    is_content_free: bool
+    is_english: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reuse:
+    """What may be done with stored and fresh answers of one request.
+
+    Attributes:
+        split: the key and the compared text.
+        barrier: why nothing may be reused, stored or shared; None: it may.
+        exact_only: why only an exact repeat may be served; None: near-duplicates too.
+        ttl_s: seconds a fresh answer may be replayed.
+        max_age_s: oldest stored answer that may be replayed; None: its TTL decides.
+    """
+
+    split: Split
+    barrier: MissReason | None
+    exact_only: MissReason | None
+    ttl_s: int
+    max_age_s: float | None
+
+
+def judge(request: ChatRequest, settings: ReuseSettings) -> Reuse:
+    """Apply the rules to a request."""
+    last = request.messages[-1]
+    traits = traits_of(last.own_text)
+    personal = traits.is_personal or any(
+        traits_of(message.own_text).is_personal
+        for message in request.messages[:-1]
+        if message.role is Role.USER
+    )
+    scope = Share.USER if personal or settings.share is Share.USER else Share.NAMESPACE
+    divided = split(request, scope=scope, masks=settings.system_prompt_masks)
+    policy = settings.reuse
+    freshness_s = policy.freshness_s if traits.is_time_bound else None
+    return Reuse(
+        split=divided,
+        barrier=_barrier(scope, request.attribution.user, freshness_s),
+        exact_only=exact_only(divided.text, is_comparable=divided.is_comparable),
+        ttl_s=policy.ttl_s if freshness_s is None else min(policy.ttl_s, freshness_s),
+        max_age_s=_least(request.cache_control.max_age_s, freshness_s),
+    )
+
+
+def traits_of(text: str) -> TextTraits:
+    """Return the traits of a text; those of short texts are remembered."""
+    return _remembered(text) if len(text) <= _MEMORY_CHARS else _traits(text)
+
+
+def _traits(text: str) -> TextTraits:
+    return TextTraits(
+        is_personal=is_personal(text),
+        is_time_bound=is_time_bound(text),
+        is_content_free=is_content_free(text),
+        is_english=is_english(text),
+    )
+
+
+_remembered = lru_cache(maxsize=4_096)(_traits)
+
+
+def _barrier(scope: Share, user: str, freshness_s: int | None) -> MissReason | None:
+    if scope is Share.USER and not user:
+        return MissReason.PERSONAL_WITHOUT_USER
+    if freshness_s == 0:
+        return MissReason.TIME_BOUND
+    return None
+
+
+def exact_only(text: str, *, is_comparable: bool = True) -> MissReason | None:
+    """Return why a text may have no near-duplicates; None when it may."""
+    if not is_comparable:
+        return MissReason.NOT_COMPARABLE
+    traits = traits_of(text)
+    if traits.is_content_free:
+        return MissReason.CONTENT_FREE
+    if not traits.is_english:
+        return MissReason.LANGUAGE
+    return None
+
+
+def _least(*bounds: float | None) -> float | None:
+    given = [bound for bound in bounds if bound is not None]
+    return min(given) if given else None
