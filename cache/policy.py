@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,15 @@ JUDGED_FROM = 0.80
 
 MIN_P_RIGHT = 0.8
 """P(right) below which no near-duplicate is served, however alike; see ``WordingVerifier``."""
+
+
+def remembered_facts(text: str) -> Facts:
+    """Return ``facts_of`` a text; guards and verifier ask for the same ones within moments."""
+    return _short_facts(text) if len(text) <= _MEMORY_CHARS else facts_of(text)
+
+
+_MEMORY_CHARS = 1_000
+_short_facts = lru_cache(maxsize=2_048)(facts_of)
 
 
 class Wording:
@@ -50,7 +60,7 @@ class Wording:
     def facts(self) -> Facts:
         """What the guards compare."""
         if self._facts is None:
-            self._facts = facts_of(self.text)
+            self._facts = remembered_facts(self.text)
         return self._facts
 
     @property
@@ -109,11 +119,11 @@ class WordingVerifier:
         self, query: str, candidates: Sequence[str], similarities: NDArray[np.float32]
     ) -> NDArray[np.float32]:
         """Return P(same answer) for each candidate, shape (len(candidates),)."""
-        asked = facts_of(query)
+        asked = remembered_facts(query)
         return np.array(
             [
                 _p_other_wording(similarity)
-                if is_other_wording(asked, facts_of(candidate))
+                if is_other_wording(asked, remembered_facts(candidate))
                 else _p_same_wording(similarity)
                 for candidate, similarity in zip(candidates, similarities.tolist(), strict=True)
             ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import lru_cache
 
 from classifier.complexity import p_adequate
 from router.choose import Pool
@@ -21,7 +21,9 @@ class Scale:
         self._tiers = tuple(scorer.tiers)
         self._abilities = pool.abilities(scorer.ability, scorer.ability_prior)
 
-    def p_adequate(self, scores: Sequence[float]) -> tuple[float, ...]:
+        self.p_adequate = lru_cache(maxsize=4_096)(self._p_adequate)  # hits ask again and again
+
+    def _p_adequate(self, scores: tuple[float, ...]) -> tuple[float, ...]:
         """Return P(adequate) per model, in the pool's order; empty for scores of another scale."""
         if len(scores) != len(self._tiers):
             return ()
@@ -34,4 +36,4 @@ class Scale:
         an unscored prompt must go to a model that is strong enough.
         """
         n = len(self._tiers)
-        return self.p_adequate([1 - 0.5 ** (k + 1) for k in range(n)])
+        return self.p_adequate(tuple([1 - 0.5 ** (k + 1) for k in range(n)]))

@@ -48,27 +48,25 @@ def completed(answered: Answered, *, without_answer: bool = False) -> gateway_pb
 def looked_up(found: LookedUp, *, without_answer: bool = False) -> advisor_pb2.LookUpResponse:
     """Write the end of a look-up."""
     line = found.line
-    response = advisor_pb2.LookUpResponse(
+    hit, advice = None, None
+    if found.hit is None:
+        advice = advisor_pb2.Advice(routing=routing(found.routing), ticket=_ticket(found.ticket))
+    else:
+        hit = advisor_pb2.StoredAnswer(
+            answer=None if without_answer else write_answer(found.hit.answer),
+            model=line.model,
+            usage=write_usage(found.hit.usage),
+            audit_ticket=_ticket(found.ticket),
+        )
+    return advisor_pb2.LookUpResponse(
+        hit=hit,
+        advice=advice,
         response_id=line.line_id,
         cache=cache_report(line),
         cost=cost(line) if found.hit else None,
         stages=stages(line),
         shadow=shadow(line.shadow),
     )
-    if found.hit is None:
-        response.advice.CopyFrom(
-            advisor_pb2.Advice(routing=routing(found.routing), ticket=_ticket(found.ticket))
-        )
-    else:
-        response.hit.CopyFrom(
-            advisor_pb2.StoredAnswer(
-                answer=None if without_answer else write_answer(found.hit.answer),
-                model=line.model,
-                usage=write_usage(found.hit.usage),
-                audit_ticket=_ticket(found.ticket),
-            )
-        )
-    return response
 
 
 def stored(done: Stored) -> advisor_pb2.StoreResponse:
