@@ -117,7 +117,7 @@ def draw(n_rows: int, n_requests: int, seed: int) -> tuple[list[int], str]:
     shuffled = chance.permutation(n_rows)
     if n_rows >= n_requests:
         rule = f"the first {n_requests:,} of {n_rows:,} rows, shuffled; each once"
-        return [int(row) for row in shuffled[:n_requests]], rule
+        return [int(row) for row in chance.permutation(n_requests)], rule
     weights = np.arange(1, n_rows + 1, dtype=np.float64) ** -_ZIPF_EXPONENT
     ranks = chance.choice(n_rows, size=n_requests, p=weights / weights.sum())
     rule = (

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Hashable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
+from cache.normalize import canonical
 from router.accounts import Delivered
 from router.decision import Decision
 from router.errors import RouterError
@@ -233,7 +234,7 @@ def _sharing_key(decision: Decision) -> Hashable:
         return None
     return (
         reuse.split.partition,
-        reuse.split.text,
+        canonical(reuse.split.text),
         request.sampling.temperature,
         request.sampling.max_tokens,
         decision.routing.chain if decision.routing else (),

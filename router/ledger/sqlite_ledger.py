@@ -125,9 +125,9 @@ class SqliteLedger:
 
     def close(self) -> None:
         """Do as ``aclose``, blocking."""
-        self._writer.close()
         self._quick.close()
         self._slow.close()
+        self._writer.close()  # last, so that it can fold the log into the file
 
     async def record(
         self,

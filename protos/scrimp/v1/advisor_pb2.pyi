@@ -197,7 +197,7 @@ class StoreRequest(_message.Message):
     UPSTREAM_MS_FIELD_NUMBER: _builtins.int
     ticket: _builtins.bytes
     namespace: _builtins.str
-    """Empty: the one of the look-up is meant to be "default"; else it must be the look-up's."""
+    """The look-up's; empty: "default"."""
     model: _builtins.str
     """The model that answered, by its name in the settings."""
     upstream_ms: _builtins.float

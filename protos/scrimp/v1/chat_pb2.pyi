@@ -387,7 +387,7 @@ class Sampling(_message.Message):
     temperature: _builtins.float
     """In [0, 2]."""
     top_p: _builtins.float
-    """In (0, 1]."""
+    """In [0, 1]."""
     max_tokens: _builtins.int
     """Greatest length of the answer in tokens, at least 1."""
     seed: _builtins.int
@@ -781,7 +781,7 @@ class CacheReport(_message.Message):
     miss_reason: Global___MissReason.ValueType
     """CACHE_OUTCOME_MISS only."""
     entry_id: _builtins.str
-    """The entry that was served, for feedback and invalidation; empty when none was."""
+    """The entry that was served, or that was made of the fresh answer; empty when there is none."""
     similarity: _builtins.float
     """Cosine in [-1, 1] of the best candidate; absent when none was looked at."""
     p_right: _builtins.float

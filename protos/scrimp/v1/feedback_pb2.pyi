@@ -26,7 +26,7 @@ class _VerdictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Verdict.Value
     VERDICT_UNSPECIFIED: _Verdict.ValueType  # 0
     """refused with INVALID_ARGUMENT"""
     VERDICT_HIT_WRONG: _Verdict.ValueType  # 1
-    """the stored answer did not serve: it never serves that pair again"""
+    """the stored answer did not serve: its entry is removed"""
     VERDICT_HIT_RIGHT: _Verdict.ValueType  # 2
     VERDICT_NOT_ADEQUATE: _Verdict.ValueType  # 3
     """the model's answer was not good enough"""
@@ -37,7 +37,7 @@ class Verdict(_Verdict, metaclass=_VerdictEnumTypeWrapper): ...
 VERDICT_UNSPECIFIED: Verdict.ValueType  # 0
 """refused with INVALID_ARGUMENT"""
 VERDICT_HIT_WRONG: Verdict.ValueType  # 1
-"""the stored answer did not serve: it never serves that pair again"""
+"""the stored answer did not serve: its entry is removed"""
 VERDICT_HIT_RIGHT: Verdict.ValueType  # 2
 VERDICT_NOT_ADEQUATE: Verdict.ValueType  # 3
 """the model's answer was not good enough"""

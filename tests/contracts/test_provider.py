@@ -1,0 +1,969 @@
+"""The promises of ``Provider``, kept by every adapter; and what the fallback makes of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+from fakes_requests import chat
+
+from router.errors import (
+    NoModelAvailable,
+    ProviderError,
+    ProviderRejected,
+    ProviderTimeout,
+    ProviderUnavailable,
+)
+from router.fallback import Fallback, Patience, Upstream, Walk
+from router.ports import ModelCall, StreamingProvider
+from router.providers.openai import OpenAIProvider
+from router.providers.scripted import ScriptedProvider
+from router.types import (
+    Answer,
+    Completion,
+    Delta,
+    Part,
+    Reasoning,
+    ResponseFormat,
+    Sampling,
+    Tool,
+    ToolCall,
+    Usage,
+)
+
+KEY = "sk-secret-0123456789abcdef"
+USAGE = Usage(input_tokens=12, output_tokens=5, cache_read_tokens=4)
+WIRE_USAGE = {
+    "prompt_tokens": 12,
+    "completion_tokens": 5,
+    "total_tokens": 17,
+    "prompt_tokens_details": {"cached_tokens": 4},
+}
+TEXT = "Volcanoes form where magma rises."
+CALLS = (
+    ToolCall(id="c1", name="search", arguments_json='{"q": "lava"}'),
+    ToolCall(id="c2", name="look", arguments_json="{}"),
+)
+
+
+def call(model: str = "m", **fields: Any) -> ModelCall:
+    return ModelCall(
+        model=model,
+        request=chat("How do volcanoes form?", **fields),
+        connect_s=2.0,
+        first_token_s=2.0,
+        total_s=5.0,
+    )
+
+
+# ---- a real upstream -------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Seen:
+    """A request as the upstream got it."""
+
+    body: dict[str, Any]
+    authorization: str | None
+
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(slots=True)
+class UpstreamServer:
+    """A small HTTP server that speaks chat completions as it is told to.
+
+    Attributes:
+        url: its base URL, version included.
+        answers: what the next requests get, in order; the last stays.
+        seen: every request.
+    """
+
+    url: str = ""
+    answers: list[Handler] = field(default_factory=list)
+    seen: list[Seen] = field(default_factory=list)
+
+    def next(self, *answers: Handler) -> None:
+        """Set what the next requests get."""
+        self.answers = list(answers)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer as told."""
+        self.seen.append(
+            Seen(body=await request.json(), authorization=request.headers.get("Authorization"))
+        )
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        return await answer(request)
+
+
+@asynccontextmanager
+async def upstream_server() -> AsyncIterator[UpstreamServer]:
+    server = UpstreamServer()
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", server.handle)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    server.url = f"http://{host}:{port}/v1"
+    try:
+        yield server
+    finally:
+        await runner.cleanup()
+
+
+@pytest_asyncio.fixture
+async def upstream() -> AsyncIterator[UpstreamServer]:
+    """An upstream of the test's own."""
+    async with upstream_server() as server:
+        yield server
+
+
+@pytest_asyncio.fixture
+async def openai(upstream: UpstreamServer) -> AsyncIterator[OpenAIProvider]:
+    """An adapter that talks to it."""
+    provider = OpenAIProvider(upstream.url, lambda: KEY)
+    yield provider
+    await provider.close()
+
+
+def body(message: dict[str, Any], finish_reason: str = "stop", **fields: Any) -> dict[str, Any]:
+    choice = {"index": 0, "message": {"role": "assistant", **message}}
+    return {
+        "id": "x",
+        "object": "chat.completion",
+        "model": "m-2026",
+        "choices": [choice | {"finish_reason": finish_reason}],
+        "usage": WIRE_USAGE,
+        **fields,
+    }
+
+
+def json_of(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Handler:
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return web.json_response(content, status=status, headers=headers)
+
+    return answer
+
+
+def raw(content: bytes, status: int = 200) -> Handler:
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return web.Response(body=content, status=status, content_type="application/json")
+
+    return answer
+
+
+def events_of(*chunks: Any, ends: bool = True, pause_s: float = 0.0) -> Handler:
+    """Stream chunks as server-sent events; without an end the connection breaks off."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for chunk in chunks:
+            data = chunk if isinstance(chunk, bytes) else b"data: " + json.dumps(chunk).encode()
+            await response.write(data + b"\n\n")
+            await asyncio.sleep(pause_s)
+        if ends:
+            await response.write(b"data: [DONE]\n\n")
+            await response.write_eof()
+        elif request.transport is not None:
+            request.transport.abort()
+        return response
+
+    return answer
+
+
+def chunk(
+    delta: dict[str, Any] | None = None,
+    finish: str | None = None,
+    **fields: Any,
+) -> dict[str, Any]:
+    choice = {"index": 0, "delta": delta or {}, "finish_reason": finish}
+    return {"object": "chat.completion.chunk", "model": "m-2026", "choices": [choice], **fields}
+
+
+def hang(seconds: float = 30.0) -> Handler:
+    async def answer(_: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(seconds)
+        return web.Response()
+
+    return answer
+
+
+async def asked(provider: StreamingProvider, one: ModelCall, *, is_streamed: bool) -> Completion:
+    """Ask in one form or the other."""
+    if is_streamed:
+        return (await gathered(provider, one))[1]
+    return await provider.complete(one)
+
+
+async def gathered(provider: StreamingProvider, one: ModelCall) -> tuple[list[Delta], Completion]:
+    """Read a stream to its end, which is the completion."""
+    events = [event async for event in provider.stream(one)]
+    *deltas, last = events
+    assert isinstance(last, Completion)
+    return [delta for delta in deltas if isinstance(delta, Delta)], last
+
+
+# ---- the contract ----------------------------------------------------------------------------
+
+
+class Rig(Protocol):
+    """An adapter, and how to make it answer or fail."""
+
+    provider: StreamingProvider
+
+    def will_say(self, text: str) -> None:
+        """Let the next calls answer so."""
+
+    def will_fail(self, kind: type[ProviderError]) -> None:
+        """Let the next calls fail so."""
+
+
+class ScriptedRig:
+    """The adapter without a network."""
+
+    def __init__(self) -> None:
+        self.provider: StreamingProvider = ScriptedProvider({}, words_per_delta=2)
+
+    def will_say(self, text: str) -> None:
+        """See ``Rig``."""
+        whole = Completion(answer=Answer(text=text), usage=USAGE, provider_model="m-2026")
+        self.provider = ScriptedProvider({"m": whole}, words_per_delta=2)
+
+    def will_fail(self, kind: type[ProviderError]) -> None:
+        """See ``Rig``."""
+        self.provider = ScriptedProvider({"m": kind("told to fail", kind="scripted")})
+
+
+class OpenAIRig:
+    """The adapter over HTTP, with an upstream that speaks both forms."""
+
+    def __init__(self, upstream: UpstreamServer, provider: OpenAIProvider) -> None:
+        self.provider: StreamingProvider = provider
+        self._upstream = upstream
+
+    def will_say(self, text: str) -> None:
+        """See ``Rig``."""
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            if not (await request.json()).get("stream"):
+                return await json_of(body({"content": text}))(request)
+            words = [
+                chunk({"content": w if n == 0 else f" {w}"}) for n, w in enumerate(text.split(" "))
+            ]
+            return await events_of(
+                *words, chunk({}, "stop"), chunk({}) | {"choices": [], "usage": WIRE_USAGE}
+            )(request)
+
+        self._upstream.next(answer)
+
+    def will_fail(self, kind: type[ProviderError]) -> None:
+        """See ``Rig``."""
+        fail = {
+            ProviderUnavailable: json_of({"error": {"message": "overloaded"}}, 503),
+            ProviderRejected: json_of({"error": {"message": "bad request"}}, 400),
+        }
+        self._upstream.next(fail[kind])
+
+
+@pytest.fixture(params=["scripted", "openai"])
+def rig(request: pytest.FixtureRequest, upstream: UpstreamServer, openai: OpenAIProvider) -> Rig:
+    """Every adapter in turn; a new one is a line here."""
+    rigs: dict[str, Callable[[], Rig]] = {
+        "scripted": ScriptedRig,
+        "openai": lambda: OpenAIRig(upstream, openai),
+    }
+    return rigs[request.param]()
+
+
+async def test_a_completion_is_whole(rig: Rig) -> None:
+    """Text, finish reason, usage with cached tokens, and the provider's own model name."""
+    rig.will_say(TEXT)
+
+    done = await rig.provider.complete(call())
+
+    assert done == Completion(answer=Answer(text=TEXT), usage=USAGE, provider_model="m-2026")
+
+
+async def test_a_stream_makes_the_same_completion(rig: Rig) -> None:
+    """Deltas first, in several pieces that add up; the completion once, last."""
+    rig.will_say(TEXT)
+
+    deltas, done = await gathered(rig.provider, call())
+
+    assert len(deltas) > 1
+    assert "".join(delta.text for delta in deltas) == TEXT
+    assert done == Completion(answer=Answer(text=TEXT), usage=USAGE, provider_model="m-2026")
+
+
+@pytest.mark.parametrize("kind", [ProviderUnavailable, ProviderRejected])
+@pytest.mark.parametrize("is_streamed", [False, True])
+async def test_failures_are_provider_errors(
+    rig: Rig, kind: type[ProviderError], is_streamed: bool
+) -> None:
+    """Of the right kind, with a short word for the ledger; nothing foreign comes out."""
+    rig.will_fail(kind)
+
+    with pytest.raises(kind) as caught:
+        await asked(rig.provider, call(), is_streamed=is_streamed)
+
+    assert caught.value.kind
+    assert caught.value.is_retryable == (kind is not ProviderRejected)
+    assert not caught.value.is_billable
+
+
+async def test_calls_run_at_the_same_time(rig: Rig) -> None:
+    """One adapter serves many."""
+    rig.will_say(TEXT)
+
+    done = await asyncio.gather(*(rig.provider.complete(call()) for _ in range(20)))
+
+    assert {one.answer.text for one in done} == {TEXT}
+
+
+async def test_a_provider_can_be_closed_twice(rig: Rig) -> None:
+    """Closing what is closed does nothing."""
+    rig.will_say(TEXT)
+    await rig.provider.complete(call())
+
+    await rig.provider.close()
+    await rig.provider.close()
+
+
+# ---- OpenAI's wire, read ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "is_retryable"),
+    [
+        (400, ProviderRejected, False),
+        (413, ProviderRejected, False),
+        (422, ProviderRejected, False),
+        (401, ProviderUnavailable, True),
+        (402, ProviderUnavailable, True),
+        (403, ProviderUnavailable, True),
+        (404, ProviderUnavailable, True),
+        (408, ProviderUnavailable, True),
+        (429, ProviderUnavailable, True),
+        (500, ProviderUnavailable, True),
+        (502, ProviderUnavailable, True),
+        (503, ProviderUnavailable, True),
+        (529, ProviderUnavailable, True),
+    ],
+)
+@pytest.mark.parametrize("is_streamed", [False, True])
+async def test_statuses_become_errors(
+    upstream: UpstreamServer,
+    openai: OpenAIProvider,
+    status: int,
+    kind: type[ProviderError],
+    is_retryable: bool,
+    is_streamed: bool,
+) -> None:
+    """Each with its number as the kind and the upstream's own words; none was billed."""
+    upstream.next(json_of({"error": {"message": "that went wrong"}}, status))
+
+    with pytest.raises(kind, match=f"status {status}: that went wrong") as caught:
+        await asked(openai, call(), is_streamed=is_streamed)
+
+    assert caught.value.kind == f"http_{status}"
+    assert caught.value.is_retryable is is_retryable
+    assert caught.value.is_billable is False
+
+
+@pytest.mark.parametrize("status", [401, 402, 403, 404])
+async def test_a_fault_of_key_or_account_is_not_tried_again_there(
+    upstream: UpstreamServer, openai: OpenAIProvider, status: int
+) -> None:
+    """The same model would answer the same; another one may serve."""
+    upstream.next(json_of({"error": {"message": "no"}}, status))
+
+    with pytest.raises(ProviderUnavailable) as caught:
+        await openai.complete(call())
+
+    assert caught.value.retry_after_s == float("inf")
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("3", 3.0), ("0.5", 0.5), ("-1", 0.0), ("Wed, 21 Oct 2026 07:28:00 GMT", None), ("", None)],
+)
+async def test_retry_after_is_read(
+    upstream: UpstreamServer, openai: OpenAIProvider, header: str, seconds: float | None
+) -> None:
+    """Seconds as they are; a date leaves the usual backoff."""
+    upstream.next(json_of({"error": "slow down"}, 429, {"Retry-After": header}))
+
+    with pytest.raises(ProviderUnavailable, match="slow down") as caught:
+        await openai.complete(call())
+
+    assert caught.value.retry_after_s == seconds
+
+
+@pytest.mark.parametrize("header", ["nan", "inf", "1e999"])
+async def test_a_nonsensical_retry_after_is_no_number(
+    upstream: UpstreamServer, openai: OpenAIProvider, header: str
+) -> None:
+    """Whatever the header says, no NaN reaches a clock."""
+    upstream.next(json_of({"error": "slow down"}, 429, {"Retry-After": header}))
+
+    with pytest.raises(ProviderUnavailable) as caught:
+        await openai.complete(call())
+
+    assert caught.value.retry_after_s in (None, 0.0, float("inf"))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(raw(b'{"choices": [{"mess'), id="half JSON"),
+        pytest.param(raw(b"<html>Welcome to the portal</html>"), id="HTML"),
+        pytest.param(raw(b""), id="empty"),
+        pytest.param(raw(b"[]"), id="a list"),
+        pytest.param(raw(b"null"), id="null"),
+        pytest.param(raw(b"\xff\xfe"), id="no UTF-8"),
+        pytest.param(json_of({"choices": []}), id="no choices"),
+        pytest.param(json_of({"choices": [{"message": None}]}), id="no message"),
+        pytest.param(json_of({"choices": [{"message": {"content": "x"}}], "usage": 3}), id="usage"),
+        pytest.param(
+            json_of(body({"content": "x"}, usage={"prompt_tokens": "many"})), id="token words"
+        ),
+        pytest.param(json_of(body({"tool_calls": [{"id": 1}]})), id="tool call"),
+    ],
+)
+async def test_nonsense_is_unavailable_and_may_be_billed(
+    upstream: UpstreamServer, openai: OpenAIProvider, answer: Handler
+) -> None:
+    """Status 200 with what is no completion: work was done over there."""
+    upstream.next(answer)
+
+    with pytest.raises(ProviderUnavailable) as caught:
+        await openai.complete(call())
+
+    assert caught.value.kind == "malformed"
+    assert caught.value.is_billable
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+async def test_a_refused_connection_costs_nothing(is_streamed: bool) -> None:
+    """Nobody listens: unavailable, retryable, surely unbilled."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        provider = OpenAIProvider(f"http://127.0.0.1:{taken.getsockname()[1]}/v1", lambda: KEY)
+
+        with pytest.raises(ProviderUnavailable, match="cannot be reached") as caught:
+            await asked(provider, call(), is_streamed=is_streamed)
+
+    await provider.close()
+    assert (caught.value.kind, caught.value.is_billable) == ("connect", False)
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+async def test_a_slow_upstream_is_a_timeout(
+    upstream: UpstreamServer, openai: OpenAIProvider, is_streamed: bool
+) -> None:
+    """No first byte in time: retryable, and it may have been billed."""
+    upstream.next(hang())
+    quick = ModelCall(model="m", request=chat("Hi"), connect_s=0.2, first_token_s=0.2, total_s=0.3)
+
+    with pytest.raises(ProviderTimeout) as caught:
+        await asked(openai, quick, is_streamed=is_streamed)
+
+    assert caught.value.is_retryable
+    assert caught.value.is_billable
+
+
+async def test_a_stream_that_stalls_is_a_timeout(
+    upstream: UpstreamServer, openai: OpenAIProvider
+) -> None:
+    """The whole call has its time; a trickle does not stretch it."""
+    upstream.next(events_of(*[chunk({"content": "x"})] * 100, pause_s=0.05))
+    quick = ModelCall(model="m", request=chat("Hi"), connect_s=0.2, first_token_s=0.2, total_s=0.5)
+
+    with pytest.raises(ProviderTimeout) as caught:
+        await gathered(openai, quick)
+
+    assert caught.value.is_billable
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        pytest.param(
+            events_of(chunk({"content": "Volcanoes"}), ends=False), "broken", id="connection lost"
+        ),
+        pytest.param(events_of(chunk({"content": "Volcanoes"})), "cut_off", id="no finish reason"),
+        pytest.param(
+            events_of(chunk({"content": "Volcanoes"}), {"error": {"message": "server overloaded"}}),
+            "stream_error",
+            id="an error event",
+        ),
+        pytest.param(
+            events_of(chunk({"content": "Volcanoes"}), b"data: {not json"),
+            "malformed",
+            id="nonsense",
+        ),
+        pytest.param(
+            events_of(chunk({"content": "Volcanoes"}), b"data: 17"), "malformed", id="a number"
+        ),
+    ],
+)
+async def test_half_a_stream_is_told_as_such(
+    upstream: UpstreamServer, openai: OpenAIProvider, answer: Handler, kind: str
+) -> None:
+    """What came is delivered, then the error; never a completion, and it may be billed."""
+    upstream.next(answer)
+    events = openai.stream(call())
+
+    first = await anext(events)
+    with pytest.raises(ProviderUnavailable) as caught:
+        await anext(events)
+
+    assert first == Delta(text="Volcanoes")
+    assert caught.value.kind == kind
+    assert caught.value.is_billable
+
+
+async def test_tool_calls_are_gathered_from_their_pieces(
+    upstream: UpstreamServer, openai: OpenAIProvider
+) -> None:
+    """Names and arguments come in bits, interleaved; they go out whole, once, in order."""
+
+    def piece(index: int, **function: str) -> dict[str, Any]:
+        return {"index": index, "function": function}
+
+    upstream.next(
+        events_of(
+            chunk({"role": "assistant", "content": None}),
+            chunk({"tool_calls": [piece(0, name="search", arguments="") | {"id": "c1"}]}),
+            chunk({"tool_calls": [piece(0, arguments='{"q": ')]}),
+            chunk({"tool_calls": [piece(1, name="look", arguments="{") | {"id": "c2"}]}),
+            chunk({"tool_calls": [piece(0, arguments='"lava"}'), piece(1, arguments="}")]}),
+            chunk({}, "tool_calls"),
+            chunk() | {"choices": [], "usage": WIRE_USAGE},
+        )
+    )
+
+    deltas, done = await gathered(openai, call())
+
+    assert deltas == [Delta(tool_calls=CALLS)]
+    assert done.answer == Answer(text="", finish_reason="tool_calls", tool_calls=CALLS)
+    assert done.usage == USAGE
+
+
+async def test_tool_calls_of_a_whole_answer_are_read(
+    upstream: UpstreamServer, openai: OpenAIProvider
+) -> None:
+    """Content may be null beside them."""
+    wire = [
+        {
+            "id": c.id,
+            "type": "function",
+            "function": {"name": c.name, "arguments": c.arguments_json},
+        }
+        for c in CALLS
+    ]
+    upstream.next(json_of(body({"content": None, "tool_calls": wire}, "tool_calls")))
+
+    done = await openai.complete(call())
+
+    assert done.answer == Answer(text="", finish_reason="tool_calls", tool_calls=CALLS)
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        pytest.param(
+            [chunk({"content": "Hi"}), chunk({}, "stop"), {"choices": [], "usage": WIRE_USAGE}],
+            id="in a chunk of its own",
+        ),
+        pytest.param(
+            [chunk({"content": "Hi"}), chunk({}, "stop", usage=WIRE_USAGE)],
+            id="with the last choice",
+        ),
+        pytest.param(
+            [
+                chunk({"content": "Hi"}, usage={"prompt_tokens": 12, "completion_tokens": 1}),
+                chunk({}, "stop", usage=WIRE_USAGE),
+            ],
+            id="with every chunk",
+        ),
+        pytest.param(
+            [chunk({"content": "Hi"}, usage=None), chunk({}, "stop", usage=WIRE_USAGE), chunk()],
+            id="before the last chunk",
+        ),
+    ],
+)
+async def test_usage_is_read_wherever_it_stands(
+    upstream: UpstreamServer, openai: OpenAIProvider, chunks: list[dict[str, Any]]
+) -> None:
+    """Upstreams differ in which chunk carries it, with choices or without."""
+    upstream.next(events_of(*chunks))
+
+    _, done = await gathered(openai, call())
+
+    assert done.answer.text == "Hi"
+    assert done.usage == USAGE
+
+
+@pytest.mark.parametrize(
+    ("wire", "usage"),
+    [
+        (None, None),
+        ({}, None),
+        ({"prompt_tokens": 3}, Usage(input_tokens=3, output_tokens=0)),
+        ({"prompt_tokens": 3, "completion_tokens": 2, "prompt_tokens_details": None},
+         Usage(input_tokens=3, output_tokens=2)),
+        (WIRE_USAGE, USAGE),
+    ],
+)  # fmt: skip
+async def test_usage_is_told_or_unknown(
+    upstream: UpstreamServer,
+    openai: OpenAIProvider,
+    wire: dict[str, Any] | None,
+    usage: Usage | None,
+) -> None:
+    """What the provider did not count is None, never 0."""
+    upstream.next(json_of(body({"content": "Hi"}) | {"usage": wire}))
+
+    assert (await openai.complete(call())).usage == usage
+
+
+async def test_events_are_read_as_the_standard_says(
+    upstream: UpstreamServer, openai: OpenAIProvider
+) -> None:
+    """Comments, other fields, CRLF, split packets and a missing last blank line are all fine."""
+    first = json.dumps(chunk({"content": "Volcanöes"})).encode()
+    last = json.dumps(chunk({}, "stop")).encode()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        wire = (
+            b": ping\r\n\r\nevent: x\r\ndata:" + first + b"\r\n\r\nid: 3\ndata: " + last + b"\n\n"
+        )
+        for at in range(0, len(wire), 7):
+            await response.write(wire[at : at + 7])
+            await asyncio.sleep(0)
+        await response.write(b"data: [DONE]")
+        await response.write_eof()
+        return response
+
+    upstream.next(answer)
+
+    _, done = await gathered(openai, call())
+
+    assert done.answer.text == "Volcanöes"
+
+
+async def test_refusals_choices_and_logprobs_are_kept(
+    upstream: UpstreamServer, openai: OpenAIProvider
+) -> None:
+    """All of an answer reaches the caller."""
+    wire = body({"content": "One.", "refusal": None})
+    wire["choices"][0]["logprobs"] = {"content": [{"token": "One", "logprob": -0.1}]}
+    wire["choices"].append({"index": 1, "message": {"content": "Two."}, "finish_reason": "stop"})
+    upstream.next(json_of(wire), json_of(body({"content": None, "refusal": "I won't."})))
+
+    done = await openai.complete(call())
+    refused = await openai.complete(call())
+
+    assert json.loads(done.answer.extra_choices_json) == wire["choices"][1:]
+    assert json.loads(done.answer.logprobs_json) == wire["choices"][0]["logprobs"]
+    assert refused.answer.refusal == "I won't."
+
+
+# ---- OpenAI's wire, written ------------------------------------------------------------------
+
+
+async def test_a_request_is_sent_as_it_came(
+    upstream: UpstreamServer, openai: OpenAIProvider
+) -> None:
+    """Every field by its own name; attribution and tags stay here; the key is a bearer's."""
+    upstream.next(json_of(body({"content": "Hi"})))
+    request = call(
+        tools=(Tool(name="search", description="d", parameters_json='{"type": "object"}'),),
+        tool_choice_json='"auto"',
+        response_format=ResponseFormat(kind="json_schema", schema_json='{"name": "s"}'),
+        sampling=Sampling(
+            temperature=0.0, top_p=0.5, max_tokens=9, stop=("x",), seed=0, n=2, logprobs=True,
+            top_logprobs=1, presence_penalty=0.0, frequency_penalty=-1.0, logit_bias=(("5", 1.0),),
+        ),
+        extra={"verbosity": '"low"', "model": '"another"'},
+        tags=("secret-tag",),
+    )  # fmt: skip
+
+    await openai.complete(request)
+
+    (seen,) = upstream.seen
+    assert seen.authorization == f"Bearer {KEY}"
+    assert seen.body == {
+        "verbosity": "low",
+        "model": "m",
+        "messages": [
+            {"role": "system", "content": "be brief"},
+            {"role": "user", "content": "How do volcanoes form?"},
+        ],
+        "temperature": 0.0,
+        "top_p": 0.5,
+        "max_tokens": 9,
+        "stop": ["x"],
+        "seed": 0,
+        "n": 2,
+        "presence_penalty": 0.0,
+        "frequency_penalty": -1.0,
+        "logprobs": True,
+        "top_logprobs": 1,
+        "logit_bias": {"5": 1.0},
+        "tools": [
+            {
+                "type": "function",
+                "function": {
+                    "name": "search",
+                    "description": "d",
+                    "parameters": {"type": "object"},
+                },
+            }
+        ],
+        "tool_choice": "auto",
+        "response_format": {"type": "json_schema", "json_schema": {"name": "s"}},
+    }
+
+
+async def test_a_stream_asks_for_usage(upstream: UpstreamServer, openai: OpenAIProvider) -> None:
+    """Otherwise nobody would know what it cost."""
+    upstream.next(events_of(chunk({"content": "Hi"}), chunk({}, "stop")))
+
+    await gathered(openai, call())
+
+    assert upstream.seen[0].body["stream"] is True
+    assert upstream.seen[0].body["stream_options"] == {"include_usage": True}
+
+
+async def test_reasoning_models_get_their_own_words(
+    upstream: UpstreamServer, openai: OpenAIProvider
+) -> None:
+    """An effort, and the limit under the name that such models take."""
+    upstream.next(json_of(body({"content": "Hi"})))
+
+    await openai.complete(call(reasoning=Reasoning(effort="low"), sampling=Sampling(max_tokens=9)))
+
+    assert upstream.seen[0].body["reasoning_effort"] == "low"
+    assert upstream.seen[0].body["max_completion_tokens"] == 9
+    assert "max_tokens" not in upstream.seen[0].body
+
+
+async def test_parts_that_are_no_text_are_sent(
+    upstream: UpstreamServer, openai: OpenAIProvider
+) -> None:
+    """An image by value becomes a data URL, by reference stays one."""
+    from router.types import Message, Role
+
+    upstream.next(json_of(body({"content": "Hi"})))
+    parts = (
+        Part(text="What is this?"),
+        Part(media_type="image/png", data=b"\x01\x02", detail="low"),
+        Part(media_type="image/png", uri="https://example.org/a.png"),
+    )
+
+    await openai.complete(call(messages=(Message(role=Role.USER, parts=parts),)))
+
+    assert upstream.seen[0].body["messages"][0]["content"] == [
+        {"type": "text", "text": "What is this?"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AQI=", "detail": "low"}},
+        {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}},
+    ]
+
+
+async def test_no_key_is_sent_where_there_is_none(upstream: UpstreamServer) -> None:
+    """A server of one's own asks for none."""
+    upstream.next(json_of(body({"content": "Hi"})))
+    provider = OpenAIProvider(upstream.url, lambda: "")
+
+    await provider.complete(call())
+    await provider.close()
+
+    assert upstream.seen[0].authorization is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        json_of({"error": {"message": f"Incorrect API key provided: {KEY}"}}, 401),
+        raw(f"no JSON, but {KEY}".encode()),
+        events_of({"error": {"message": f"bad key {KEY}"}}),
+    ],
+)
+@pytest.mark.parametrize("is_streamed", [False, True])
+async def test_a_key_is_never_shown(
+    upstream: UpstreamServer,
+    openai: OpenAIProvider,
+    caplog: pytest.LogCaptureFixture,
+    answer: Handler,
+    is_streamed: bool,
+) -> None:
+    """Not in an error, its causes, or a log, even where the upstream says it back to us."""
+    upstream.next(answer)
+    caplog.set_level(logging.DEBUG)
+
+    with pytest.raises(ProviderError) as caught:
+        await asked(openai, call(), is_streamed=is_streamed)
+
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert KEY not in f"{error!r} {error}"
+        error = error.__cause__
+    assert KEY not in caplog.text
+    assert KEY not in repr(openai)
+
+
+# ---- what the fallback makes of it -----------------------------------------------------------
+
+
+class Naps:
+    """Instead of sleeping, notes for how long."""
+
+    def __init__(self) -> None:
+        self.taken: list[float] = []
+
+    async def __call__(self, seconds: float) -> None:
+        """Sleep, so to speak."""
+        self.taken.append(seconds)
+
+
+def chain_of(provider: StreamingProvider, *models: str) -> tuple[Fallback, Naps]:
+    upstreams = {
+        model: Upstream(model=model, provider_name="p", provider=provider, provider_model=model)
+        for model in models
+    }
+    naps = Naps()
+    patience = Patience(tries_per_model=2, max_backoff_s=5.0)
+    return Fallback(upstreams, patience, lambda model, usage: 7, sleep=naps), naps
+
+
+async def walked(
+    fallback: Fallback, chain: list[str], walk: Walk, *, is_streamed: bool = False
+) -> list[Delta | Completion]:
+    request = chat("How do volcanoes form?")
+    return [event async for event in fallback.call(chain, request, walk, is_streamed=is_streamed)]
+
+
+async def test_the_next_model_is_asked_after_the_last_try(
+    upstream: UpstreamServer, openai: OpenAIProvider
+) -> None:
+    """Two tries for the first, then the next; every attempt is noted with what it cost."""
+    upstream.next(json_of({}, 500), json_of({}, 503), json_of(body({"content": "Hi"})))
+    fallback, naps = chain_of(openai, "a", "b")
+    walk = Walk()
+
+    events = await walked(fallback, ["a", "b"], walk)
+
+    assert [event.answer.text for event in events if isinstance(event, Completion)] == ["Hi"]
+    assert [(a.model, a.status, a.cost_nanos) for a in walk.attempts] == [
+        ("a", "http_500", 0),
+        ("a", "http_503", 0),
+        ("b", "ok", 7),
+    ]
+    assert len(naps.taken) == 1
+
+
+async def test_retry_after_is_honoured(upstream: UpstreamServer, openai: OpenAIProvider) -> None:
+    """The same model is asked again after the time it named."""
+    upstream.next(
+        json_of({"error": "slow"}, 429, {"Retry-After": "3"}), json_of(body({"content": "Hi"}))
+    )
+    fallback, naps = chain_of(openai, "a", "b")
+    walk = Walk()
+
+    await walked(fallback, ["a", "b"], walk)
+
+    assert naps.taken == [3.0]
+    assert [a.model for a in walk.attempts] == ["a", "a"]
+
+
+async def test_a_retry_after_beyond_patience_moves_on(
+    upstream: UpstreamServer, openai: OpenAIProvider
+) -> None:
+    """Nobody waits a minute where another model can answer now."""
+    upstream.next(
+        json_of({"error": "slow"}, 429, {"Retry-After": "60"}), json_of(body({"content": "Hi"}))
+    )
+    fallback, naps = chain_of(openai, "a", "b")
+    walk = Walk()
+
+    await walked(fallback, ["a", "b"], walk)
+
+    assert naps.taken == []
+    assert [a.model for a in walk.attempts] == ["a", "b"]
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+async def test_a_rejection_ends_the_walk(
+    upstream: UpstreamServer, openai: OpenAIProvider, is_streamed: bool
+) -> None:
+    """It would be refused again: one call."""
+    upstream.next(json_of({"error": "no"}, 400))
+    fallback, _ = chain_of(openai, "a", "b")
+    walk = Walk()
+
+    with pytest.raises(ProviderRejected):
+        await walked(fallback, ["a", "b"], walk, is_streamed=is_streamed)
+
+    assert len(upstream.seen) == 1
+
+
+async def test_after_the_first_piece_nobody_else_is_asked(
+    upstream: UpstreamServer, openai: OpenAIProvider
+) -> None:
+    """Two models' words are never spliced: the error is told as it is."""
+    upstream.next(
+        events_of(chunk({"content": "Volcanoes"}), ends=False), json_of(body({"content": "Hi"}))
+    )
+    fallback, _ = chain_of(openai, "a", "b")
+    walk = Walk()
+
+    with pytest.raises(ProviderUnavailable):
+        await walked(fallback, ["a", "b"], walk, is_streamed=True)
+
+    assert len(upstream.seen) == 1
+    assert [(a.status, a.cost_nanos) for a in walk.attempts] == [("broken", None)]
+
+
+async def test_before_the_first_piece_the_next_model_takes_over(
+    upstream: UpstreamServer, openai: OpenAIProvider
+) -> None:
+    """A stream that fails before it says anything is retried like any call."""
+    stream = events_of(chunk({"content": "Hi"}), chunk({}, "stop"))
+    upstream.next(json_of({}, 500), json_of({}, 500), stream)
+    fallback, _ = chain_of(openai, "a", "b")
+    walk = Walk()
+
+    events = await walked(fallback, ["a", "b"], walk, is_streamed=True)
+
+    assert events[0] == Delta(text="Hi")
+    assert walk.model == "b"
+
+
+async def test_when_nobody_answers_all_failures_are_listed(
+    upstream: UpstreamServer, openai: OpenAIProvider
+) -> None:
+    """In order, each with its own words."""
+    upstream.next(json_of({"error": "down"}, 503))
+    fallback, _ = chain_of(openai, "a", "b")
+
+    with pytest.raises(NoModelAvailable, match="after 4 attempts") as caught:
+        await walked(fallback, ["a", "b"], Walk())
+
+    assert [model for model, _ in caught.value.failures] == ["a", "a", "b", "b"]

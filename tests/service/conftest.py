@@ -1,0 +1,66 @@
+"""One service for most tests; each test has a namespace of its own in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from hashlib import sha256
+
+import pytest
+import pytest_asyncio
+from service.harness import Service, serving
+
+from scrimp.client import Client
+
+NAMESPACES = """
+[namespaces.by-user]
+share = "user"
+
+[namespaces.fresh]
+freshness_s = 60
+
+[namespaces.repeating]
+regenerate_s = 0
+
+[namespaces.short-lived]
+ttl_s = 600
+
+[namespaces.masked]
+system_prompt_masks = ['\\d{4}-\\d\\d-\\d\\d']
+
+[namespaces.metered]
+mode = "off"
+
+[namespaces.shadowed]
+mode = "shadow"
+
+[namespaces.large-only]
+pinned_model = "large"
+"""
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
+    """The service that most tests share; its clock moves only when a test moves it."""
+    folder = tmp_path_factory.mktemp("service") / "data"
+    # Paraphrases are served from 0.85 on, so that tests of near hits need not hunt for one.
+    overrides = {"cache.min_similarity": 0.85}
+    async with serving(folder, more=NAMESPACES, overrides=overrides) as running:
+        yield running
+
+
+@pytest.fixture
+def namespace(request: pytest.FixtureRequest) -> str:
+    """A namespace of the test's own."""
+    name = str(request.node.name)
+    return (
+        f"{re.sub(r'[^a-z0-9_]+', '-', name.lower())[:60]}-{sha256(name.encode()).hexdigest()[:6]}"
+    )
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def client(service: Service, namespace: str) -> AsyncIterator[Client]:
+    """A client of the shared service in the test's own namespace; the puppet knows nothing yet."""
+    service.puppet.forget()
+    async with service.client(namespace) as connected:
+        yield connected
