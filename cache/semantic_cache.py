@@ -131,6 +131,10 @@ class SemanticCache:
             age_s=max(0.0, now_s - head.created_at_s),
         )
 
+    def holds(self, entry_id: EntryId) -> bool:
+        """Tell whether an entry may still be found; it may leave while a batch is judged."""
+        return self._shelf.catalog.head(entry_id) is not None
+
     def find_near(self, queries: Sequence[Query], vectors: Vectors) -> list[Hit | Miss]:
         """Answer a batch of queries from near entries. Sync: call it in a worker thread.
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from typing import cast
 
+from cache.errors import EntryRefused
 from cache.types import Draft, PartitionKey, Vector
 from router.accounts import Delivered
 from router.decision import Decision
@@ -22,7 +23,6 @@ from router.stored_answer import pack
 from router.types import Answer, ChatRequest, Completion, Face, Routing, Usage
 
 _MAX_VECTORS = 10_000  # about 15 MB; older tickets are encoded again when they come back
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TicketOut:
@@ -156,7 +156,7 @@ class Advisor:
             await pipeline.ledger.open_ticket(ticket, looked_up.line, key=key, kept=kept)
         except LedgerUnavailable:
             pipeline.degraded("ledger")
-            return looked_up
+            return looked_up  # without a ticket; the line is lost with it, and that is counted
         return ticketed
 
     def _remember(self, ticket: Ticket, vector: Vector | None) -> None:
@@ -232,7 +232,10 @@ class Advisor:
             tags=ticket.tags,
             exact_only=exact_only(ticket.text) is not None,
         )
-        return await self._pipeline.put(completion, draft)
+        try:
+            return await self._pipeline.put(completion, draft)
+        except EntryRefused:
+            return Kept(reason="too_large")  # bringing it again would not help
 
 
 def _ticket(decision: Decision, looked_up: LookedUp, out: TicketOut) -> Ticket:

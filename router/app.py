@@ -20,7 +20,7 @@ from cache.embedded.faiss_index import FaissIndex
 from cache.embedded.folder import DataFolder
 from cache.embedded.sqlite_store import SqliteEntryStore
 from cache.semantic_cache import SemanticCache
-from cache.types import Bounds
+from cache.types import Bounds, Miss, MissReason
 from classifier.batching import Batcher
 from classifier.complexity import ComplexityModel
 from classifier.encoder import OnnxEncoder
@@ -82,8 +82,9 @@ class App:
             store = SqliteEntryStore(self._folder.file("cache.sqlite"))
             opened.pop_all()
         encoder = self._load_encoder()
-        rules = RuleScorer()
-        scorer: Scorer = self._load_scorer(encoder) or rules
+        model = self._load_scorer(encoder)
+        rules = RuleScorer(model.tiers) if model else RuleScorer()
+        scorer: Scorer = model or rules
         self.cache = SemanticCache(
             encoder,
             None,
@@ -223,12 +224,15 @@ class App:
     async def _expire_forever(self) -> None:
         """Close the lines of tickets nobody brought back."""
         while True:
+            n_expired = 0
             try:
                 n_expired = await self.ledger.expire_tickets(self.pipeline.now_ms())
                 self.metrics.tickets_expired(n_expired)
-            except LedgerError:
+            except Exception:  # noqa: BLE001  the outermost edge of this task
                 _log.exception("expired tickets could not be closed; trying again")
                 self.metrics.degraded("ledger")
+            if n_expired:
+                continue  # work per call is bounded, and there may be more
             await asyncio.sleep(_EXPIRY_INTERVAL_S)
 
 
@@ -253,8 +257,10 @@ def build(
 
 def _by_rules(rules: Scorer, ask: Ask) -> Understanding:
     scores = rules.score(np.zeros((1, 0), dtype=np.float32), [ask.shape])
+    query = ask.query
+    found = Miss(reason=query.exact_only or MissReason.CACHE_DEGRADED) if query else None
     return Understanding(
-        found=None, vector=None, scores=tuple(scores[0].tolist()), scorer_id=rules.scorer_id
+        found=found, vector=None, scores=tuple(scores[0].tolist()), scorer_id=rules.scorer_id
     )
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from cache.errors import CacheError
-from cache.types import Head, Hit, Miss, MissReason, Permit, Query, Vector
+from cache.types import EntryId, Head, Hit, Miss, MissReason, Permit, Query, Vector
 from classifier.errors import Overloaded
 from classifier.shape import PromptShape
 from router.ledger.types import Outcome, Stage
@@ -32,6 +32,9 @@ class ExactLookup(Protocol):
 
     async def find_exact(self, query: Query) -> Hit | Miss | None:
         """Return None where the partition has no such text."""
+
+    def holds(self, entry_id: EntryId) -> bool:
+        """Tell whether an entry may still be found."""
 
 
 class Choice(Protocol):
@@ -90,6 +93,7 @@ class Decision:
         vector: of the compared text, if it was encoded.
         scores: P(adequate) per tier for it; may be empty.
         clock: the request's.
+        query: what was looked up; None where nothing may be.
     """
 
     request: ChatRequest
@@ -105,6 +109,7 @@ class Decision:
     would_be: Routing | None = None
     vector: Vector | None = None
     scores: tuple[float, ...] = ()
+    query: Query | None = None
 
     @property
     def is_served(self) -> bool:
@@ -239,6 +244,8 @@ class Decider:
             )
         understood = await self._understood(_shape(request), query, clock)
         near = understood.found
+        if isinstance(near, Hit) and not self._cache.holds(near.head.id):
+            near = Miss(reason=MissReason.NOTHING_SIMILAR)  # invalidated while it was judged
         if isinstance(near, Hit):
             return Decision(
                 request=request,
@@ -270,6 +277,29 @@ class Decider:
             routing=routing,
             vector=understood.vector,
             scores=understood.scores,
+            query=query,
+        )
+
+    def undecided(self, request: ChatRequest) -> Decision:
+        """Return the empty decision of a request that could not be decided, to account it."""
+        policy = self._settings.policy(request.namespace)
+        return Decision(
+            request=request,
+            policy=policy,
+            mode=self._modes.get(request.namespace, policy.mode),
+            outcome=Outcome.FAILED,
+            clock=Clock(),
+        )
+
+    async def again(self, decision: Decision) -> Decision:
+        """Look a missed text up once more: another request may have stored it meanwhile."""
+        if decision.query is None or decision.mode is not Mode.ON:
+            return decision
+        found = await self._exact(decision.query, decision.clock)
+        if not isinstance(found, Hit):
+            return decision
+        return replace(
+            decision, outcome=Outcome.EXACT, hit=found, miss=None, reason=None, routing=None
         )
 
     async def without_hit(self, decision: Decision) -> Decision:

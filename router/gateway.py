@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Hashable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Hashable, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import cast
 
@@ -13,7 +14,7 @@ from router.accounts import Delivered
 from router.decision import Decision
 from router.errors import RouterError
 from router.fallback import Fallback, Walk
-from router.in_flight import InFlight
+from router.in_flight import Broadcast, InFlight
 from router.ledger.errors import LedgerError
 from router.ledger.types import LedgerLine, Outcome, Stage
 from router.once import Once, Replayed, Retries
@@ -56,6 +57,7 @@ class Gateway:
         self._fallback = fallback
         self._retries = retries
         self._calls: InFlight[Event] = InFlight()
+        self._settling: set[asyncio.Task[Answered]] = set()
 
     async def complete(
         self, request: ChatRequest, once: Once[Answered] | None, *, is_streamed: bool
@@ -84,6 +86,7 @@ class Gateway:
     async def stop(self) -> None:
         """Cancel the calls in flight; they are written off as cancelled."""
         await self._calls.stop_all()
+        await asyncio.gather(*self._settling, return_exceptions=True)
 
     def __len__(self) -> int:
         """Return how many shared upstream calls run."""
@@ -93,51 +96,88 @@ class Gateway:
         self, request: ChatRequest, once: Once[Answered] | None, is_streamed: bool
     ) -> AsyncIterator[Event]:
         decision, hit = await self._pipeline.decide(request, Face.GATEWAY)
-        if hit is not None:
-            for delta in _pieces(hit.answer) if is_streamed else ():
-                yield delta
-            line = self._pipeline.hit_line(decision, hit, Face.GATEWAY)
-            answered = Answered(completion=hit, line=line, routing=None)
-            self._pipeline.note(decision, line, once, answered)
-            yield answered
-            return
-        key = _sharing_key(decision)
+        key = None if hit else _sharing_key(decision)
         running = self._calls.find(key) if key else None
-        if running is not None:
+        if hit is None and running is None:
+            decision, hit = await self._pipeline.again(decision)
+            running = self._calls.find(key) if key else None
+        if hit is not None:
+            events = self._replay(decision, hit, once, is_streamed)
+        elif running is not None:
+            events = self._join(decision, running, once)
+        else:
+            events = self._lead(decision, once, is_streamed)
+            if key:
+                events = self._calls.start(key, events).listen()
+        async with aclosing(events):
+            async for event in events:
+                yield event
+
+    async def _replay(
+        self, decision: Decision, hit: Completion, once: Once[Answered] | None, is_streamed: bool
+    ) -> AsyncGenerator[Event, None]:
+        """Serve a stored answer; it is noted before the first piece, whoever leaves after that."""
+        line = self._pipeline.hit_line(decision, hit, Face.GATEWAY)
+        answered = Answered(completion=hit, line=line, routing=None)
+        self._pipeline.note(decision, line, once, answered)
+        for delta in _pieces(hit.answer) if is_streamed else ():
+            yield delta
+        yield answered
+
+    async def _join(
+        self, decision: Decision, running: Broadcast[Event], once: Once[Answered] | None
+    ) -> AsyncGenerator[Event, None]:
+        """Hear a call that another request pays for; its failure is this request's too."""
+        try:
             async for event in running.listen():
                 if isinstance(event, Answered):
                     event = self._joined(decision, event, once)
                 yield event
-            return
-        led = self._lead(decision, once, is_streamed)
-        events = self._calls.start(key, led).listen() if key else led
-        async for event in events:
-            yield event
+        except RouterError as error:
+            status = type(error).__name__
+            self._note_failure(decision, Walk(), self._pipeline.new_line_id(), status)
+            raise
 
     async def _lead(
         self, decision: Decision, once: Once[Answered] | None, is_streamed: bool
-    ) -> AsyncIterator[Event]:
-        """Call the chain, keep the answer, write the line; also when it fails or nobody waits."""
+    ) -> AsyncGenerator[Event, None]:
+        """Call the chain, keep the answer, write the line; also when it fails or nobody waits.
+
+        What was answered is kept and accounted even if the caller leaves while that happens.
+        """
         walk = Walk()
         line_id = self._pipeline.new_line_id()
+        settling: asyncio.Task[Answered] | None = None
         try:
-            async for event in self._called(decision, walk, is_streamed):
-                if isinstance(event, Delta):
-                    yield event
-                else:
-                    answered = await self._settle(decision, event, walk, line_id, once)
-        except RouterError as error:
-            await self._record_failure(decision, walk, line_id, type(error).__name__)
-            raise
+            async with aclosing(self._called(decision, walk, is_streamed)) as events:
+                async for event in events:
+                    if isinstance(event, Delta):
+                        yield event
+                    else:
+                        settling = self._begin(self._settle(decision, event, walk, line_id, once))
+            if settling is None:
+                raise RuntimeError("a chain of models ends with an answer, or raises")
+            answered = await asyncio.shield(settling)
         except (asyncio.CancelledError, GeneratorExit):
-            walk.close_running("cancelled")
-            self._note_failure(decision, walk, line_id, "Cancelled")
+            if settling is None:
+                walk.close_running("cancelled")
+                self._note_failure(decision, walk, line_id, "Cancelled")
+            raise
+        except Exception as error:
+            walk.close_running("internal")
+            await self._record_failure(decision, walk, line_id, type(error).__name__)
             raise
         yield answered
 
+    def _begin(self, work: Coroutine[None, None, Answered]) -> asyncio.Task[Answered]:
+        task = asyncio.create_task(work)
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
+        return task
+
     async def _called(
         self, decision: Decision, walk: Walk, is_streamed: bool
-    ) -> AsyncIterator[Delta | Completion]:
+    ) -> AsyncGenerator[Delta | Completion, None]:
         chain = decision.routing.chain if decision.routing else ()
         now = asyncio.get_running_loop().time
         started = now()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Hashable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable
 from contextlib import suppress
 from typing import Generic, TypeVar
 
@@ -60,7 +60,7 @@ class Broadcast(Generic[T]):
         self._news.set()
         self._news = asyncio.Event()
 
-    async def listen(self) -> AsyncIterator[T]:
+    async def listen(self) -> AsyncGenerator[T, None]:
         """Yield every event from the first on; raise what the producer raised.
 
         Begin to iterate before the next ``await``: a broadcast that nobody listens to is dropped.

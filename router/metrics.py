@@ -46,7 +46,6 @@ class Watched(StrEnum):
     CACHE_BYTES = "scrimp_cache_bytes"
     LEDGER_QUEUE = "scrimp_ledger_queue"
     CACHE_QUEUE = "scrimp_cache_queue"
-    OPEN_BREAKERS = "scrimp_open_breakers"
 
 
 _WATCHED_HELP = {
@@ -55,7 +54,6 @@ _WATCHED_HELP = {
     Watched.CACHE_BYTES: "Texts and answers of all entries, as counted against the bound.",
     Watched.LEDGER_QUEUE: "Ledger lines waiting for the disk.",
     Watched.CACHE_QUEUE: "Cache writes waiting for the disk.",
-    Watched.OPEN_BREAKERS: "Models that are not called because they failed too often.",
 }
 
 
@@ -212,7 +210,7 @@ class Metrics(Collector):
         )
         self._churn = Tally(
             "scrimp_partition_churn",
-            "Partitions that differ from a known one in a single field that keeps changing.",
+            "Misses that would have been exact hits, had this part of the request not changed.",
             *("namespace", "field"),
         )
         self._feedback = Tally("scrimp_feedback", "What callers said of answers.", "kind")
@@ -235,10 +233,8 @@ class Metrics(Collector):
             self._failures.add((namespace, self._status(line.status)))
         for stage, ms in line.stage_ms:
             self._stages.add(stage.value, ms / 1000)
-        if line.shadow is not None:
-            if line.shadow.outcome in _HITS:
-                self._shadow_hits.add((namespace,))
-            self._shadow_saved.add((namespace,), line.shadow.saved_nanos or 0)
+        if line.shadow is not None and line.shadow.outcome in _HITS:
+            self._shadow_hits.add((namespace,))
         if line.state is not LineState.OPEN:
             self._count_money(namespace, line)
 
@@ -263,7 +259,7 @@ class Metrics(Collector):
         self._expired.add((), n)
 
     def entries_removed(self, cause: str, n: int) -> None:
-        """Count stored answers that were evicted, expired, replaced or invalidated."""
+        """Count stored answers that were removed, by why."""
         self._removed.add((cause,), n)
 
     def watch(self, what: Watched, read: Callable[[], float]) -> None:
@@ -285,6 +281,8 @@ class Metrics(Collector):
                 yield metric.family()
 
     def _count_money(self, namespace: str, line: LedgerLine) -> None:
+        if line.shadow is not None and line.shadow.saved_nanos is not None:
+            self._shadow_saved.add((namespace,), line.shadow.saved_nanos)
         if line.state is LineState.USAGE_UNKNOWN:
             self._usage_unknown.add((namespace,))
         elif line.cost_nanos is None or line.baseline_nanos is None:

@@ -23,6 +23,7 @@ from router.settings import Settings
 from router.types import Mode
 
 _MAX_CALLERS = 10_000
+_MAX_MODES = 10_000
 
 
 class Operations:
@@ -85,6 +86,7 @@ class Operations:
 
         Raises:
             InvalidRequest: the selector is empty.
+            UnknownNamespace: the settings close the set.
             CacheError: the store failed.
         """
         if selector.is_empty():
@@ -92,6 +94,8 @@ class Operations:
                 "no condition was given, so that everything would be removed; name at least one of "
                 "entry_ids, namespace, tag, model, older_than_s, user, conversation"
             )
+        if selector.namespace:
+            self._settings.policy(selector.namespace)
         done = await self._cache.invalidate(selector, dry_run=dry_run)
         if not dry_run:
             self._metrics.entries_removed("invalidated", done.n_entries)
@@ -114,6 +118,8 @@ class Operations:
             LedgerUnavailable: it could not be kept, and nothing was switched.
         """
         before, _ = self.mode(namespace)
+        if mode is not None and len(self._modes) >= _MAX_MODES and namespace not in self._modes:
+            raise Overloaded(f"{_MAX_MODES} namespaces have a mode of their own; reset some first")
         await self._ledger.set_mode(namespace, mode)
         if mode is None:
             self._modes.pop(namespace, None)
@@ -126,7 +132,10 @@ class Operations:
 
         Raises:
             InvalidRequest: ``group_by`` names what cannot be grouped by.
+            UnknownNamespace: the settings close the set.
         """
+        if query.namespace:
+            self._settings.policy(query.namespace)
         try:
             return await self._ledger.savings(query)
         except ValueError as error:

@@ -28,6 +28,7 @@ from cache.semantic_cache import SemanticCache
 from cache.types import Draft, MissReason
 from router.accounts import Accountant, Delivered
 from router.decision import Decider, Decision
+from router.errors import NoModelFits
 from router.ledger.errors import LedgerError
 from router.ledger.tickets import new_line_id
 from router.ledger.types import KeptOutcome, LedgerLine, Outcome, Pair, RequestKey
@@ -99,7 +100,18 @@ class Pipeline:
             UnknownNamespace: the settings close the set.
             NoModelFits: no configured model can take the request, and nothing stored serves.
         """
-        decision = await self._decider.decide(request)
+        try:
+            decision = await self._decider.decide(request)
+        except NoModelFits as error:
+            self._refused(request, face, type(error).__name__)
+            raise
+        return await self._read(decision)
+
+    async def again(self, decision: Decision) -> tuple[Decision, Completion | None]:
+        """Look a missed text up once more, in memory, just before it is paid for."""
+        return await self._read(await self._decider.again(decision))
+
+    async def _read(self, decision: Decision) -> tuple[Decision, Completion | None]:
         if not decision.is_served or decision.hit is None:
             return decision, None
         head = decision.hit.head
@@ -113,6 +125,14 @@ class Pipeline:
             _log.exception("entry %d cannot be read; a model answers instead", head.id)
             self.degraded("cache")
             return await self._decider.without_hit(decision), None
+
+    def _refused(self, request: ChatRequest, face: Face, status: str) -> None:
+        """Account a request that no model can take: it cost nothing and got nothing."""
+        decision = self._decider.undecided(request)
+        delivered = Delivered(outcome=Outcome.FAILED, status=status)
+        line = self.accountant.line(decision, delivered, face=face, line_id=self.new_line_id())
+        self.metrics.observe(line)
+        self.ledger.note(line)
 
     def hit_line(
         self, decision: Decision, hit: Completion, face: Face, *, is_open: bool = False

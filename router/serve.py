@@ -48,6 +48,7 @@ class Running:
         drain_s = self.app.settings.service.drain_s
         await self._health.set(is_serving=False)
         self._contract.stop()
+        self._edge.close()
         if not await self._edge.drained(drain_s):
             _log.warning("calls were still running after %g s and are cancelled", drain_s)
         await self._server.stop(grace=0.5)

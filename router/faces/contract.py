@@ -57,6 +57,7 @@ _WIRE_MODES: Mapping[int, Mode | None] = {
 }
 _MAX_NOTE_CHARS = 2_000
 _MAX_LISTED = 100
+_MAX_ENTRY_IDS = 10_000
 
 
 class Contract:
@@ -195,6 +196,10 @@ class Contract:
                 raise InvalidRequest(
                     f"older_than_s is a number of seconds >= 0, got {older_than_s:g}"
                 )
+        if len(wire.entry_ids) > _MAX_ENTRY_IDS:
+            raise InvalidRequest(
+                f"entry_ids holds {len(wire.entry_ids)} items, at most {_MAX_ENTRY_IDS} are taken"
+            )
         selector = Selector(
             ids=tuple(_entry_id(value) for value in wire.entry_ids),
             namespace=read_name(wire.namespace, "namespace", self._limits),

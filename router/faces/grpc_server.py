@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError, Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from router.errors import InvalidRequest, Overloaded
+from router.errors import InvalidRequest, Overloaded, Stopping
 from router.faces.statuses import status_of
 from router.settings.tables import Limits
 from scrimp.v1 import (
@@ -86,6 +86,7 @@ class Edge:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self.n_running = 0
+        self._is_closed = False
         self._is_idle = asyncio.Event()
         self._is_idle.set()
 
@@ -146,12 +147,18 @@ class Edge:
         if self.n_running == 0:
             self._is_idle.set()
 
+    def close(self) -> None:
+        """Refuse new calls from now on; those that run go on."""
+        self._is_closed = True
+
     def _call(self, wire: Message | Malformed, context: Context) -> Call[Any]:
         if self.n_running > self._limits.max_in_flight:
             raise Overloaded(
                 f"{self._limits.max_in_flight} requests are in flight, which is the limit; try "
                 f"again in a moment"
             )
+        if self._is_closed:
+            raise Stopping("the service is stopping; send the request to another instance")
         if isinstance(wire, Malformed):
             raise InvalidRequest(wire.reason)
         return Call(wire=wire, caller=self._caller(context))

@@ -196,4 +196,5 @@ def _totals(totals: Totals) -> savings_pb2.Totals:
         failed_cost_usd_nanos=totals.failed_cost_nanos,
         n_shadow_hits=totals.n_shadow_hits,
         shadow_saved_usd_nanos=totals.shadow_saved_nanos,
+        n_shadow_unknown=totals.n_shadow_unknown,
     )

@@ -159,7 +159,7 @@ class Ticket:
         partition: 32 bytes; the key the answer will be stored under; empty: nothing is stored.
         text: compared text; empty with no-store.
         is_no_store: the answer must not be kept.
-        is_audit: it came with a hit; the answer is compared, and replaces nothing.
+        is_audit: it came with a hit; the call is accounted, its answer replaces nothing.
         entry_id: for an audit: the entry that was served.
         models: the models whose answer is expected, best first.
         ttl_s: seconds a stored answer will live.

@@ -85,8 +85,9 @@ class StoredAnswer(_message.Message):
 
     @_builtins.property
     def audit_ticket(self) -> Global___Ticket:
-        """When present: please call `model` all the same and Store its answer with this ticket, so that
-        the share of wrong hits is measured. The user may be shown the stored answer meanwhile.
+        """When present: please call `model` all the same and Store its answer with this ticket. The call
+        is accounted to this request; whether the two answers agree is said with Feedback. The user may
+        be shown the stored answer meanwhile.
         """
 
     def __init__(

@@ -634,7 +634,8 @@ class ChatRequest(_message.Message):
     request_id: _builtins.str
     """Makes a retry the same request, for 24 h within namespace and caller: the same id and body give
     the same outcome (joining it if it is in flight) and one ledger line; the same id with another
-    body gives ALREADY_EXISTS. Empty: every call is its own.
+    body gives ALREADY_EXISTS. A request that failed or was cancelled keeps no outcome: its retry is
+    a new try, with a line of its own. Empty: every call is its own.
     """
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___Message]:

@@ -172,7 +172,7 @@ class GatewayReport(_message.Message):
     def cache(self) -> _chat_pb2.CacheReport: ...
     @_builtins.property
     def routing(self) -> _chat_pb2.Routing:
-        """Absent for hits and in mode "off"."""
+        """Absent for hits."""
 
     @_builtins.property
     def cost(self) -> _chat_pb2.Cost: ...

@@ -263,6 +263,7 @@ class Totals(_message.Message):
     FAILED_COST_USD_NANOS_FIELD_NUMBER: _builtins.int
     N_SHADOW_HITS_FIELD_NUMBER: _builtins.int
     SHADOW_SAVED_USD_NANOS_FIELD_NUMBER: _builtins.int
+    N_SHADOW_UNKNOWN_FIELD_NUMBER: _builtins.int
     n_requests: _builtins.int
     n_priced: _builtins.int
     n_unpriced: _builtins.int
@@ -282,6 +283,8 @@ class Totals(_message.Message):
     """A part of the cost: paid, and nothing came of it."""
     n_shadow_hits: _builtins.int
     shadow_saved_usd_nanos: _builtins.int
+    n_shadow_unknown: _builtins.int
+    """Of the shadowed requests, those whose would-be saving is not known."""
     @_builtins.property
     def n_by_outcome(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """exact, near, shared, miss, bypass, failed"""
@@ -317,10 +320,11 @@ class Totals(_message.Message):
         failed_cost_usd_nanos: _builtins.int = ...,
         n_shadow_hits: _builtins.int = ...,
         shadow_saved_usd_nanos: _builtins.int = ...,
+        n_shadow_unknown: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["baseline_usd_nanos", b"baseline_usd_nanos", "cost_usd_nanos", b"cost_usd_nanos", "failed_cost_usd_nanos", b"failed_cost_usd_nanos", "input_tokens", b"input_tokens", "n_attempts", b"n_attempts", "n_by_miss_reason", b"n_by_miss_reason", "n_by_model", b"n_by_model", "n_by_outcome", b"n_by_outcome", "n_failed_attempts", b"n_failed_attempts", "n_open", b"n_open", "n_priced", b"n_priced", "n_requests", b"n_requests", "n_shadow_hits", b"n_shadow_hits", "n_unpriced", b"n_unpriced", "n_usage_unknown", b"n_usage_unknown", "output_tokens", b"output_tokens", "saved_usd_nanos", b"saved_usd_nanos", "saved_usd_nanos_by_cause", b"saved_usd_nanos_by_cause", "shadow_saved_usd_nanos", b"shadow_saved_usd_nanos", "unpriced_cost_usd_nanos", b"unpriced_cost_usd_nanos"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["baseline_usd_nanos", b"baseline_usd_nanos", "cost_usd_nanos", b"cost_usd_nanos", "failed_cost_usd_nanos", b"failed_cost_usd_nanos", "input_tokens", b"input_tokens", "n_attempts", b"n_attempts", "n_by_miss_reason", b"n_by_miss_reason", "n_by_model", b"n_by_model", "n_by_outcome", b"n_by_outcome", "n_failed_attempts", b"n_failed_attempts", "n_open", b"n_open", "n_priced", b"n_priced", "n_requests", b"n_requests", "n_shadow_hits", b"n_shadow_hits", "n_shadow_unknown", b"n_shadow_unknown", "n_unpriced", b"n_unpriced", "n_usage_unknown", b"n_usage_unknown", "output_tokens", b"output_tokens", "saved_usd_nanos", b"saved_usd_nanos", "saved_usd_nanos_by_cause", b"saved_usd_nanos_by_cause", "shadow_saved_usd_nanos", b"shadow_saved_usd_nanos", "unpriced_cost_usd_nanos", b"unpriced_cost_usd_nanos"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -94,7 +94,7 @@ def test_a_prompt_scores_alike_alone_and_among_others() -> None:
     together = _score(model(), *texts)
 
     for row, text in zip(together, texts, strict=True):
-        assert row == pytest.approx(_score(model(), text)[0], abs=1e-5)
+        assert row == pytest.approx(_score(model(), text)[0], abs=1e-3)
 
 
 def test_models_of_training_are_known_by_any_of_their_names() -> None:
