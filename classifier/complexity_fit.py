@@ -71,9 +71,9 @@ class FitSettings:
 
     tiers: tuple[float, ...] = (-0.9, -0.3, 0.2, 0.6, 1.0, 2.0)
     bandwidth: float = 0.3
-    strength: float = 0.01
-    dimensions: int = 64
-    benchmark_power: float = 0.5
+    strength: float = 0.03
+    dimensions: int = 128
+    benchmark_power: float = 0.25
     emphasis: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -84,6 +84,8 @@ class Link:
     Attributes:
         abilities: normalized model name to ability, mean 0.
         difficulties: benchmark to difficulty.
+        shown: (benchmark, normalized name) to the ability that the model showed there, which is
+            its own plus a liking or dislike for that benchmark.
         chosen: (benchmark, normalized name) to the name in the data; of several variants of a
             model the one that did best stands for it. Cells that fit the scale badly (a model
             whose answers a benchmark could not parse) are left out.
@@ -91,6 +93,7 @@ class Link:
 
     abilities: Mapping[str, float]
     difficulties: Mapping[str, float]
+    shown: Mapping[tuple[str, str], float]
     chosen: Mapping[tuple[str, str], str]
 
 
@@ -201,6 +204,7 @@ def link_abilities(rows: Iterable[LabelledPrompt]) -> Link:
     return Link(
         abilities=abilities,
         difficulties=difficulties,
+        shown={key: logit + difficulties[key[0]] for key, logit in logits.items()},
         chosen={key: model for key, model in chosen.items() if key in fitting},
     )
 
@@ -291,7 +295,7 @@ def _cells(rows: Sequence[LabelledPrompt], linked: Link, settings: FitSettings) 
         for model, outcome in row.outcomes.items():
             name = normalize_model(model)
             if linked.chosen.get((row.benchmark, name)) == model:
-                ability = linked.abilities[name]
+                ability = linked.shown[row.benchmark, name]
                 bins[int(np.searchsorted(_BIN_EDGES, ability))].append((ability, outcome.score))
         n_models = sum(map(len, bins.values()))
         for members in bins.values():

@@ -46,10 +46,14 @@ class RuleScorer:
     """
 
     scorer_id: str = "rules-1"
-    tiers: tuple[float, ...] = _TIERS
 
-    def __init__(self) -> None:
-        """Line the weights up with the features."""
+    def __init__(self, tiers: Sequence[float] = _TIERS) -> None:
+        """Line the weights up with the features.
+
+        Args:
+            tiers: those of the model that the rules stand in for, so that both can be read alike.
+        """
+        self.tiers: tuple[float, ...] = tuple(tiers)
         self._weights = np.array(
             [_WEIGHTS.get(name, 0.0) for name in FEATURE_NAMES], dtype=np.float32
         )

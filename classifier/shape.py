@@ -114,6 +114,10 @@ FEATURE_NAMES: Final = (
     "asks_reasoning",
     "asks_writing",
     "log_negations",
+    # Length means another thing in another kind of prompt; a linear model must be told.
+    "log_chars_with_tools",
+    "log_chars_with_options",
+    "log_chars_with_code",
 )
 
 
@@ -137,6 +141,8 @@ def features(shape: PromptShape) -> npt.NDArray[np.float32]:
     size = max(len(raw), 1)
     log_chars = log1p(n_chars)
     numbers = len(_NUMBER.findall(raw)) if digit else 0
+    options = len(_OPTION.findall(raw))
+    code = sum(map(lower.count, _CODE))
     return np.array(
         (
             log_chars,
@@ -155,10 +161,10 @@ def features(shape: PromptShape) -> npt.NDArray[np.float32]:
             bracket / size,
             symbol / size,
             log1p(numbers),
-            log1p(sum(map(lower.count, _CODE))),
+            log1p(code),
             log1p(sum(map(lower.count, _MATHS))),
             log1p(question),
-            log1p(len(_OPTION.findall(raw))),
+            log1p(options),
             log1p(lower.count(b"answer:") + lower.count(b"\nq:")),
             float(lower.rstrip().endswith(b":")),
             float(blank > 1),
@@ -167,6 +173,9 @@ def features(shape: PromptShape) -> npt.NDArray[np.float32]:
             float(not known.isdisjoint(_REASON)),
             float(not known.isdisjoint(_WRITE)),
             log1p(sum(map(words.count, _NEGATION & known))),
+            log_chars if shape.n_tools else 0.0,
+            log_chars if options > 1 else 0.0,
+            log_chars if code > 1 else 0.0,
         ),
         dtype=np.float32,
     )
