@@ -2,8 +2,8 @@
 
 Each rule errs on the side that cannot serve a wrong answer. Calling a harmless text personal or
 time-bound costs a saving; the reverse shows one user another's data, or yesterday's news.
-They are linear, and bounded: a text too long to be read is personal, and of
-a long text only the ends, where the question stands, are searched for words of time.
+They are linear, and bounded: of a long text only the ends, where the question stands, are searched
+for words; identifiers are looked for in all of it, and a text too long even for that is personal.
 """
 # ruff: noqa: E501  (word lists and tables are read as text)
 
@@ -45,6 +45,17 @@ _EMPTY_FIRST = frozenset(
 _MAX_EMPTY_CHARS = 60
 _MAX_EMPTY_WORDS = 6
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+
+
+def _read(text: str) -> str:
+    """Return what the word rules read: lower case, the ends of a long text, single spaces.
+
+    Single spaces keep the patterns linear: over runs of white space, two optional gaps in a row
+    are quadratic.
+    """
+    if len(text) > 2 * _END_CHARS:
+        text = f"{text[:_END_CHARS]} {text[-_END_CHARS:]}"
+    return " ".join(text.lower().replace("’", "'").split())
 
 
 def is_content_free(text: str) -> bool:
@@ -98,38 +109,85 @@ _OWNED = (
     "|mom|mother|dad|father|mum|parents?|brother|sister|family|friend|conversation|chat|memory"
 )
 _MY = re.compile(
-    rf"\b(?:my|our)\s+(?:[a-z0-9'’-]+\s+){{0,2}}?(?:{_OWNED})\b"
-    r"|\b(?:account|order|invoice|ticket|case|customer|policy|booking|reservation|tracking|claim"
+    r"\b(?=[a-z])(?:"  # one look per word for all of them
+    rf"(?:my|our)\s+(?:[a-z0-9'’-]+\s+){{0,2}}?(?:{_OWNED})\b"
+    r"|(?:account|order|invoice|ticket|case|customer|policy|booking|reservation|tracking|claim"
     r"|confirmation|reference|membership|member|employee|patient|student|passport|licen[cs]e"
     r"|registration|serial|routing|iban|vat|tax)\s*(?:number|no\.?|num|id|ref|code|\#)?\s*(?:is\s+"
     r"|:\s*|\#\s*|=\s*)?[a-z]{0,4}[-#]?\d[\d-]{3,}\b"
-    r"|\bi(?:['’]ve|\s+have)?\s+(?:just\s+|already\s+|recently\s+|never\s+|still\s+|also\s+)*"
+    r"|i(?:['’]ve|\s+have)?\s+(?:just\s+|already\s+|recently\s+|never\s+|still\s+|also\s+)*"
     r"(?:ordered|bought|purchased|paid|booked|reserved|subscribed|signed\s+up|cancell?ed|returned"
     r"|received|requested|transferred|deposited|withdrew|applied|registered|shipped|sent|owe|spent"
     r"|was\s+(?:charged|billed|diagnosed|prescribed|hired|fired|born)|got\s+(?:charged|billed|paid)"
     r"|been\s+(?:charged|billed|diagnosed|prescribed|locked|waiting))\b"
-    r"|\b(?:did|do|have|am|was|were)\s+i\s+(?:just\s+|already\s+|still\s+|ever\s+)?"
+    r"|(?:did|do|have|am|was|were)\s+i\s+(?:just\s+|already\s+|still\s+|ever\s+)?"
     r"(?:order(?:ed)?|buy|bought|pay|paid|owe|spend|spent|get\s+paid|book(?:ed)?|been\s+charged"
     r"|charged|being\s+charged|subscribed|eligible|approved|enrolled|registered|qualify|scheduled)\b"
-    r"|\b(?:who|where|how\s+old|how\s+tall)\s+am\s+i\b|\bremind\s+me\b|\bmy\s+name\b"
-    r"|\b(?:of|is|are|with)\s+mine\b|\bmine\s+(?:is|are|was|has)\b"
+    r"|(?:who|where|how\s+old|how\s+tall)\s+am\s+i\b|\bremind\s+me\b|\bmy\s+name\b"
+    r"|(?:of|is|are|with)\s+mine\b|\bmine\s+(?:is|are|was|has)\b"
     r"|\bwhat(?:['’]s|\s+is|\s+are|\s+was|\s+were)\s+(?:on\s+)?(?:my|our)\b"
     r"|\bwhere(?:['’]s|\s+is|\s+are)\s+(?:my|our)\b|\bwhen\s+(?:is|are|will|does|did)\s+(?:my|our)\b"
-    r"|\bi(?:['’]m|\s+am)\s+(?:a\s+)?\d{1,3}(?:\s*-?\s*years?\s*-?\s*old|\s*(?:yo|y/o|yrs?)\b)"
-    r"|\bi\s+(?:live|work|study|was\s+born)\s+(?:in|at|for|on)\b|\bdo\s+you\s+(?:know|remember)\s+me\b"
-    r"|\b(?:call|text|email|message|pay|send)\s+(?:my\s+)?(?:mom|dad|mum|wife|husband|boss)\b"
-    r"|\b(?:which|what)\s+(?:\w+\s+){1,3}am\s+i\s+(?:on|in|at|using|paying|enrolled)\b"
-    r"|\b(?:do|did|will|can|have)\s+i\s+(?:still\s+|currently\s+)?(?:have|got|get)\s+(?:\w+\s+){0,3}(?:left|remaining)\b"
-    r"|\b(?:stored?|saved?|registered|recorded|on\s+file|have|hold|know|keep)\s+(?:\w+\s+){0,4}(?:for|on|about)\s+me\b"
-    r"|\b(?:about|for|on)\s+me\s+(?:stored|saved|on\s+file|in\s+your)\b"
+    r"|i(?:['’]m|\s+am)\s+(?:a\s+)?\d{1,3}(?:\s*-?\s*years?\s*-?\s*old|\s*(?:yo|y/o|yrs?)\b)"
+    r"|i\s+(?:live|work|study|was\s+born)\s+(?:in|at|for|on)\b|\bdo\s+you\s+(?:know|remember)\s+me\b"
+    r"|(?:call|text|email|message|pay|send)\s+(?:my\s+)?(?:mom|dad|mum|wife|husband|boss)\b"
+    r"|(?:which|what)\s+(?:\w+\s+){1,3}am\s+i\s+(?:on|in|at|using|paying|enrolled)\b"
+    r"|(?:do|did|will|can|have)\s+i\s+(?:still\s+|currently\s+)?(?:have|got|get)\s+(?:\w+\s+){0,3}(?:left|remaining)\b"
+    r"|(?:stored?|saved?|registered|recorded|on\s+file|have|hold|know|keep)\s+(?:\w+\s+){0,4}(?:for|on|about)\s+me\b"
+    r"|(?:about|for|on)\s+me\s+(?:stored|saved|on\s+file|in\s+your)\b"
     r"|\bssn\b|\bsocial\s+security\s+(?:number|no)\b"
+    r")"
 )
-_HINTS = re.compile(
-    r"\b(?:my|our|mine|i|i['’]ve|i['’]m|me|am|ssn|number|no|id)\b|\d{4}", re.IGNORECASE
+# What is spoken of as "the payment" when one's own is meant, if a first person or a state is near.
+_HELD = (
+    "orders?|packages?|parcels?|deliver(?:y|ies)|shipments?|refunds?|returns?|purchases?|accounts?"
+    "|invoices?|bills?|receipts?|subscriptions?|memberships?|balances?|payments?|payouts?"
+    "|transactions?|transfers?|deposits?|withdrawals?|cards?|loans?|claims?|reservations?"
+    "|bookings?|appointments?|prescriptions?|vouchers?|points|passwords?|tickets?|charges?|cheques?"
+    "|applications?|contracts?|replacements?"
 )
-_IDENTIFIER = re.compile(
-    r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}\.[\w.-]{2,63}"  # e-mail
-    r"|(?<![\w-])\d{3}-\d{2}-\d{4}(?![\w-])"  # social security
+_STATE = (
+    "gone|go|went|come|came|arrived?|arriving|process(?:ed|ing)|through|shipped|deliver(?:ed)?"
+    "|approved|cleared?|cancell?ed|confirmed|declined|rejected|failed|late|delayed|missing|lost"
+    "|pending|posted|received|due|ready|stuck|on its way|refunded|paid|credited|completed?"
+)
+_FIRST = r"\b(?:i|i'm|i've|i'd|i'll|me|mine|myself)\b"
+_THE_HELD = rf"\b(?:the|this|that|these|those) (?:[a-z-]+ )?(?:{_HELD})\b"
+_SELF = re.compile(
+    r"\b(?=[a-z])(?:"  # one look per word for all of them
+    # "Has the refund gone through?", "When do I get the refund?", "The payment I made"
+    rf"{_THE_HELD}(?: [a-z']+){{0,3}}? (?:{_STATE})\b"
+    rf"|{_FIRST}(?: [a-z'-]+){{0,5}}? {_THE_HELD}|{_THE_HELD}(?: [a-z'-]+){{0,4}}? {_FIRST}"
+    rf"|(?:where(?:'s| is| are)|track|status of) {_THE_HELD}"
+    # what I did, was or have: nobody else did
+    r"|(?:did|didn't|have|haven't|had|hadn't|was|wasn't) i\b"
+    r"|(?:did|have|had|were) we (?:just |already |ever )?(?:agree|say|said|talk|discuss|decide|order|book|pay|paid|speak|spoke)"
+    r"|do(?:n't)? i (?:still |currently |already |even )?have\b(?! to\b)"
+    r"|do(?:n't)? i (?:still |currently |already )?(?:weigh|live|work for|qualify|earn|own)\b"
+    r"|am i (?:still |already |currently |not |being |getting )*(?:logged|signed|enrolled|eligible"
+    r"|registered|subscribed|approved|charged|billed|insured|covered|verified|banned|blocked"
+    r"|locked|suspended|due|scheduled|paid|owed|entitled|behind on|overdrawn)\b"
+    r"|(?:can't|cannot|can not|couldn't|unable to|not able to) (?:i |we )?(?:still |even )?(?:log|sign"
+    r"|access|pay|withdraw|transfer|check ?out|place)\b"
+    r"|can i not (?:log|sign|access|pay|withdraw|transfer|check ?out|place)\b"
+    r"|i (?:was |am |got |keep getting |keep being )(?:logged|locked|kicked|banned|blocked|suspended"
+    r"|overcharged|double charged|charged|billed)\b"
+    r"|i (?:haven't|have not|didn't|did not|never|still haven't) (?:received?|got|gotten|get)\b"
+    r"|i (?:need|want|would like|demand|am waiting for|was promised) (?:a|an) (?:refund|replacement|reimbursement)\b"
+    # what I told you, and who I am
+    r"|(?:who|where|how old|how tall) i am\b|\babout (?:me|myself)\b|\bi (?:told|asked) you\b"
+    r"|i (?:said|mentioned|wrote|asked) (?:before|earlier|above|previously|last time|yesterday)\b"
+    r"|(?:remember|recall|forgot|forget) (?:what|that|when|who|where|how) (?:i|we)\b"
+    r"|(?:charged?|charging|billed?|billing|overcharged|refund(?:ed)?|owes?|owed|locked|logged|signed"
+    r"|kicked|banned|blocked|reimbursed?|invoiced) me\b"
+    r"|(?:will|did|has|hasn't|about|where's|where is|track|cancel|return) mine\b"
+    r")"
+)
+_SELF_HINT = re.compile(r"\b(?:i|i'm|i've|i'd|i'll|me|mine|myself|we|the|this|that|these|those)\b")
+_MY_HINT = re.compile(r"\b(?:my|our|mine|i|i've|i'm|me|ssn)\b|\d\d\d|\bsocial sec")
+_MAIL = re.compile(r"@(?<=[\w.+-]@)[\w-]{1,63}\.[\w.-]{2}")
+_NUMBER = re.compile(
+    r"(?=[A-Z\d#+(])(?:"  # fails at once where none can begin
+    r"(?<![\w-])\d{3}-\d{2}-\d{4}(?![\w-])"  # social security
     r"|(?<![\w.,])(?:\d[ -]?){12,18}\d(?![\w.,]\d)"  # card, long account
     r"|(?<!\w)[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?(?!\w)"  # IBAN
     r"|(?<![\w.,$€£+])\+\d{1,3}[ .-]?\(?\d{1,4}\)?(?:[ .-]?\d{2,4}){2,4}(?!\w)"  # phone, abroad
@@ -137,7 +195,8 @@ _IDENTIFIER = re.compile(
     r"|(?<![\w.,$€£#])0\d{9,10}(?!\w)"
     r"|(?<![\w#])#\d{4,}(?!\w)"  # ticket
     r"|(?<![\w-])[A-Z]{2,5}-?\d{5,}(?![\w-])"  # order, invoice, claim
-    r"|(?<![\w.,$€£=+*/^(-])\d{8,11}(?![\w.,%]|\s*[=+*/^-]\s*\d)"  # account
+    r"|(?<![\w.,$€£=+*/^(-])\d{8,11}(?![\w.,%]|\s{0,4}[=+*/^-]\s{0,4}\d)"  # account
+    r")"
 )
 
 
@@ -145,21 +204,23 @@ def is_personal(text: str) -> bool:
     """Tell whether the answer may hold or depend on data of the one who asks.
 
     True for what a service keeps about its user ("my order", "my password", "where is my ..."),
-    for what the user says about a private matter ("I was charged twice"), and for anything that
+    for what the user says about a private matter ("I was charged twice", "has the refund gone
+    through?"), for what only the user did or is ("what did I tell you?"), and for anything that
     identifies a person or a contract: mail addresses, phone, card, account, order and ticket
     numbers. False for things that the text itself holds ("my code", "my essay").
     """
-    if len(text) > _MAX_READ_CHARS or _IDENTIFIER.search(text) is not None:
+    if len(text) > _MAX_READ_CHARS or _MAIL.search(text) or _NUMBER.search(text):
         return True
-    if _HINTS.search(text) is None:
-        return False
-    return _MY.search(text.lower()) is not None
+    words = _read(text)
+    if _MY_HINT.search(words) and _MY.search(words):
+        return True
+    return _SELF_HINT.search(words) is not None and _SELF.search(words) is not None
 
 
 # ---------------------------------------------------------------------------------- time-bound
 
 _TIME = re.compile(
-    r"\b(?:today|tonight|tonite|tomorrow|tommorow|tomorow|yesterday|nowadays|currently|right\s+now"
+    r"\b(?=[a-z\d])(?:today|tonight|tonite|tomorrow|tommorow|tomorow|yesterday|nowadays|currently|right\s+now"
     r"|at\s+(?:the|this)\s+moment|at\s+present|presently|as\s+of|up[\s-]to[\s-]date|these\s+days"
     r"|so\s+far|recent|recently|lately|latest|newest|upcoming|breaking"
     r"|trending|ongoing|live\s+(?:now|scores?|stream|streaming|updates?|coverage|match|results?)"
@@ -209,7 +270,5 @@ _NOW = re.compile(
 
 def is_time_bound(text: str) -> bool:
     """Tell whether the right answer changes with time: "today", "latest", prices, weather, news."""
-    if len(text) > 2 * _END_CHARS:
-        text = f"{text[:_END_CHARS]} {text[-_END_CHARS:]}"
-    lowered = text.lower()
-    return _TIME.search(lowered) is not None or _NOW.search(lowered) is not None
+    words = _read(text)
+    return _TIME.search(words) is not None or _NOW.search(words) is not None

@@ -24,6 +24,7 @@ from router.types import Answer, ChatRequest, Completion, Face, Routing, Usage
 
 _MAX_VECTORS = 10_000  # about 15 MB; older tickets are encoded again when they come back
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TicketOut:
     """A ticket on its way to the app. ``token`` is 16 random bytes; only its digest is kept."""

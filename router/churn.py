@@ -10,12 +10,12 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable
 
 from cache.normalize import canonical
-from router.partition import Split
+from cache.types import PartitionKey
+from router.metrics import Bounded
 from router.reuse import Reuse
 
 _MAX_TEXTS = 20_000
-_MAX_NAMESPACES = 200
-_OTHERS = "(other)"
+_Seen = tuple[PartitionKey, tuple[int, ...]]  # with a digest per field, and no text
 
 
 class Churn:
@@ -27,24 +27,24 @@ class Churn:
 
     def __init__(self, on_churn: Callable[[str, str], None]) -> None:
         self._on_churn = on_churn
-        self._last: OrderedDict[tuple[str, int], Split] = OrderedDict()
+        self._last: OrderedDict[int, _Seen] = OrderedDict()
         self._counts: Counter[tuple[str, str]] = Counter()
-        self._namespaces: set[str] = set()
+        self._label = Bounded()
 
     def note(self, namespace: str, reuse: Reuse) -> None:
-        """Take a miss."""
+        """Take a miss; of its texts only digests are kept."""
         divided = reuse.split
         if not divided.text:
             return
-        key = (namespace, hash(canonical(divided.text)))
+        key = hash((namespace, canonical(divided.text)))
         before = self._last.pop(key, None)
-        self._last[key] = divided
+        self._last[key] = divided.partition, tuple(digest for _, digest in divided.fields)
         if len(self._last) > _MAX_TEXTS:
             self._last.popitem(last=False)
-        if before is None or before.partition == divided.partition:
+        if before is None or before[0] == divided.partition:
             return
         label = self._label(namespace)
-        for (name, was), (_, now) in zip(before.fields, divided.fields, strict=True):
+        for was, (name, now) in zip(before[1], divided.fields, strict=True):
             if was != now:
                 self._counts[label, name] += 1
                 self._on_churn(label, name)
@@ -52,10 +52,3 @@ class Churn:
     def counts(self) -> list[tuple[str, str, int]]:
         """Return namespace, field and number of misses since the start, most first."""
         return [(namespace, name, n) for (namespace, name), n in self._counts.most_common()]
-
-    def _label(self, namespace: str) -> str:
-        if namespace not in self._namespaces:
-            if len(self._namespaces) >= _MAX_NAMESPACES:
-                return _OTHERS
-            self._namespaces.add(namespace)
-        return namespace

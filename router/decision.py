@@ -11,9 +11,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 from typing import Protocol
 
 from cache.errors import CacheError
+from cache.normalize import canonical
 from cache.types import EntryId, Head, Hit, Miss, MissReason, Permit, Query, Vector
 from classifier.errors import Overloaded
 from classifier.shape import PromptShape
@@ -133,22 +135,26 @@ class Decision:
 
 @dataclass(slots=True)
 class Repeats:
-    """Who asked what in which conversation just now: "regenerate" asks for another answer."""
+    """Who asked what in which conversation just now: "regenerate" asks for another answer.
 
-    _seen: OrderedDict[tuple[str, ...], float] = field(default_factory=OrderedDict)
+    Kept as digests of 16 bytes, so that long texts take no more memory than short ones.
+    """
+
+    _seen: OrderedDict[bytes, float] = field(default_factory=OrderedDict)
 
     def is_repeat(self, request: ChatRequest, reuse: Reuse, within_s: float, now_s: float) -> bool:
         """Tell whether the same was asked within the time, and remember it was asked now."""
         who = request.attribution
         if not within_s or not who.user or not who.conversation:
             return False
-        key = (
+        what = (
             request.namespace,
             who.user,
             who.conversation,
             reuse.split.partition.hex(),
-            reuse.split.text,
+            canonical(reuse.split.text),
         )
+        key = blake2b(repr(what).encode(), digest_size=16).digest()
         before = self._seen.pop(key, None)
         self._seen[key] = now_s
         if len(self._seen) > _MAX_REPEATS:

@@ -12,7 +12,7 @@ The faces translate these, and the ledger's errors, to statuses; nobody else spe
     ├── ProviderError           a model was called and did not answer
     │   ├── ProviderTimeout     retryable
     │   ├── ProviderUnavailable retryable
-    │   └── ProviderRejected    it would be refused again
+    │   └── ProviderRejected    the same model would refuse it again
     └── NoModelAvailable        every attempt failed; lists them
 """
 
@@ -83,7 +83,7 @@ class ProviderUnavailable(ProviderError):
 
 
 class ProviderRejected(ProviderError):
-    """It understood and refused; the same call would be refused again."""
+    """It understood and refused; the same model would refuse the same call again."""
 
     is_retryable = False
 

@@ -10,14 +10,28 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from itertools import repeat
+from typing import cast
 
 from router.errors import NoModelAvailable, ProviderError
 from router.ledger.types import Attempt
 from router.ports import ModelCall, Provider, StreamingProvider
 from router.types import ChatRequest, Completion, Delta, Usage
+
+_ANOTHER_MAY_TAKE = frozenset({"http_400", "http_413", "http_422"})
+"""Refusals that may be the model's own: its context is too short, or it lacks a parameter."""
+
+Events = AsyncGenerator[Delta | Completion, None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +56,8 @@ class Patience:
     """How long and how often.
 
     Attributes:
-        connect_s, first_token_s: seconds allowed for each call.
+        connect_s: seconds to connect.
+        first_token_s: seconds to the first byte of a stream, and between its pieces.
         total_s: seconds for one call, to its last byte.
         max_attempts: upstream calls per request, over all models.
         tries_per_model: calls to one model before the next is asked.
@@ -66,12 +81,10 @@ class Walk:
 
     Attributes:
         attempts: every finished call, in order.
-        model: the settings' name of the model that answered; empty before one did.
         running: the call under way, so that a cancelled one is accounted too.
     """
 
     attempts: list[Attempt] = field(default_factory=list)
-    model: str = ""
     running: tuple[Upstream, float] | None = None
 
     def close_running(self, status: str) -> None:
@@ -127,7 +140,7 @@ class Fallback:
 
     async def call(
         self, chain: Sequence[str], request: ChatRequest, walk: Walk, *, is_streamed: bool
-    ) -> AsyncIterator[Delta | Completion]:
+    ) -> Events:
         """Yield deltas (if streamed), then the completion of the first model that answers.
 
         Args:
@@ -137,7 +150,8 @@ class Fallback:
             is_streamed: ask for the answer piece by piece, where the provider can.
 
         Raises:
-            ProviderRejected: the request itself was refused; no other model is asked.
+            ProviderRejected: the request itself was refused; where that may be the model's own
+                limit, by the next model as well.
             ProviderError: the answer broke off after its first piece.
             NoModelAvailable: nobody answered.
         """
@@ -150,18 +164,21 @@ class Fallback:
                 await self._sleep(wait_s)
             has_begun = False
             try:
-                async for event in self._attempt(upstream, request, walk, is_streamed):
-                    has_begun = True
-                    yield event
+                async with aclosing(self._attempt(upstream, request, walk, is_streamed)) as events:
+                    async for event in events:
+                        has_begun = True
+                        yield event
             except ProviderError as error:
-                if has_begun or not error.is_retryable:
+                if has_begun:
                     raise
+                _raise_if_final(error, failures)
                 failures.append((upstream.model, error))
                 if len(failures) >= self._patience.max_attempts:
                     break
             else:
-                walk.model = upstream.model
                 return
+        if failures and not failures[-1][1].is_retryable:
+            raise failures[-1][1]
         raise NoModelAvailable(failures)
 
     def _plan(self, chain: Sequence[str]) -> Iterator[Upstream]:
@@ -177,6 +194,8 @@ class Fallback:
         own = [error for model, error in failures if model == upstream.model]
         if not own:
             return 0.0
+        if not own[-1].is_retryable:
+            return None
         asked = own[-1].retry_after_s
         if asked is not None:
             return asked if asked <= self._patience.max_backoff_s else None
@@ -186,7 +205,7 @@ class Fallback:
 
     async def _attempt(
         self, upstream: Upstream, request: ChatRequest, walk: Walk, is_streamed: bool
-    ) -> AsyncIterator[Delta | Completion]:
+    ) -> Events:
         """Make one call and note it; the completion comes last."""
         started = time.perf_counter()
         walk.running = (upstream, started)
@@ -198,22 +217,37 @@ class Fallback:
             total_s=self._patience.total_s,
         )
         try:
-            async for event in _events(upstream.provider, call, is_streamed):
-                if isinstance(event, Completion):
-                    usage = event.usage
-                    cost = self._cost_nanos(upstream.model, usage) if usage else None
-                    walk.note(upstream, started, "ok", usage, cost)
-                yield event
+            async with aclosing(_events(upstream.provider, call, is_streamed)) as events:
+                async for event in events:
+                    if isinstance(event, Completion):
+                        usage = event.usage
+                        cost = self._cost_nanos(upstream.model, usage) if usage else None
+                        walk.note(upstream, started, "ok", usage, cost)
+                    yield event
         except ProviderError as error:
             walk.note(upstream, started, error.kind, None, None if error.is_billable else 0)
             raise
 
 
-async def _events(
-    provider: Provider, call: ModelCall, is_streamed: bool
-) -> AsyncIterator[Delta | Completion]:
+def _raise_if_final(error: ProviderError, failures: Sequence[tuple[str, ProviderError]]) -> None:
+    """Raise where no further model is asked: on a refusal that is no model's own, or a second one.
+
+    Of two refusals the first is told: it is the one of the model that was chosen.
+    """
+    if error.is_retryable:
+        return
+    earlier = next((one for _, one in failures if not one.is_retryable), None)
+    if earlier is not None:
+        raise earlier from error
+    if error.kind not in _ANOTHER_MAY_TAKE:
+        raise error
+
+
+async def _events(provider: Provider, call: ModelCall, is_streamed: bool) -> Events:
     if is_streamed and isinstance(provider, StreamingProvider):
-        async for event in provider.stream(call):
-            yield event
+        # A generator, as all adapters are: closed with us, so that its connection is, too.
+        async with aclosing(cast("Events", provider.stream(call))) as events:
+            async for event in events:
+                yield event
     else:
         yield await provider.complete(call)

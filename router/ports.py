@@ -177,7 +177,10 @@ class ModelCall:
     Attributes:
         model: the provider's own name of the model.
         request: what is asked; attribution, tags and cache control are not sent.
-        connect_s, first_token_s, total_s: seconds allowed for each.
+        connect_s: seconds to connect.
+        first_token_s: seconds to the first byte of a stream, and between its pieces; says nothing
+            of an answer that comes whole.
+        total_s: seconds to the last byte.
     """
 
     model: str
@@ -204,5 +207,6 @@ class StreamingProvider(Provider, Protocol):
     def stream(self, call: ModelCall) -> AsyncIterator[Delta | Completion]:
         """Yield deltas as they come, then once, last, the whole completion.
 
-        A stream that ends without a completion was cut off, which raises ``ProviderError``.
+        A stream that ends without a completion was cut off, which raises ``ProviderError``. What
+        is returned has ``aclose``; closing it early ends the upstream call at once.
         """

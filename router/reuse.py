@@ -4,24 +4,32 @@ They hold for exact repeats, near-duplicates and shared calls alike:
 
 - personal text lives with its user; without one it is neither stored nor shared,
 - time-bound text is reused only within the configured freshness; without one, never,
+- what the rules cannot read (other languages than English, turns long ago) lives with its user, and
+  an hour at most: it may be personal or time-bound,
 - everything else is shared as the namespace's policy says.
 """
 
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import blake2b
 from typing import Protocol
 
 from cache.language import is_english
 from cache.text_rules import is_content_free, is_personal, is_time_bound
 from cache.types import MissReason, ReusePolicy
 from router.partition import Split, split
-from router.types import ChatRequest, Role, Share
+from router.types import ChatRequest, Message, Role, Share
 
-_MEMORY_CHARS = 2_000  # longer texts are judged anew each time
+_UNREAD_TTL_S = 3_600
+_MAX_TURNS_READ = 20
+_MAX_TURN_CHARS_READ = 24_576
+_SHORT_CHARS = 512  # longer texts are remembered by digest, so memory does not grow with them
+_MAX_LONG_TEXTS = 16_384
 
 
 class ReuseSettings(Protocol):
@@ -71,29 +79,44 @@ class Reuse:
 
 def judge(request: ChatRequest, settings: ReuseSettings) -> Reuse:
     """Apply the rules to a request."""
-    last = request.messages[-1]
-    traits = traits_of(last.own_text)
-    personal = traits.is_personal or any(
-        traits_of(message.own_text).is_personal
-        for message in request.messages[:-1]
-        if message.role is Role.USER
+    texts, is_all_read = _user_texts(request.messages)
+    traits = [traits_of(text) for text in texts]
+    is_unread = not is_all_read or any(
+        not one.is_english and not one.is_content_free for one in traits
     )
-    scope = Share.USER if personal or settings.share is Share.USER else Share.NAMESPACE
+    own_only = is_unread or any(one.is_personal for one in traits)
+    scope = Share.USER if own_only or settings.share is Share.USER else Share.NAMESPACE
     divided = split(request, scope=scope, masks=settings.system_prompt_masks)
     policy = settings.reuse
-    freshness_s = policy.freshness_s if traits.is_time_bound else None
+    freshness_s = policy.freshness_s if any(one.is_time_bound for one in traits) else None
+    longest_s = _least(freshness_s, _UNREAD_TTL_S if is_unread else None)
     return Reuse(
         split=divided,
         barrier=_barrier(scope, request.attribution.user, freshness_s),
         exact_only=exact_only(divided.text, is_comparable=divided.is_comparable),
-        ttl_s=policy.ttl_s if freshness_s is None else min(policy.ttl_s, freshness_s),
-        max_age_s=_least(request.cache_control.max_age_s, freshness_s),
+        ttl_s=policy.ttl_s if longest_s is None else min(policy.ttl_s, int(longest_s)),
+        max_age_s=_least(request.cache_control.max_age_s, longest_s),
     )
 
 
+def _user_texts(messages: Sequence[Message]) -> tuple[list[str], bool]:
+    """Return the last message's words and the user's latest before it, and whether that is all."""
+    texts = [messages[-1].own_text]
+    chars = 0
+    for message in reversed(messages[:-1]):
+        if message.role is not Role.USER:
+            continue
+        text = message.own_text
+        chars += len(text)
+        if len(texts) > _MAX_TURNS_READ or chars > _MAX_TURN_CHARS_READ:
+            return texts, False
+        texts.append(text)
+    return texts, True
+
+
 def traits_of(text: str) -> TextTraits:
-    """Return the traits of a text; those of short texts are remembered."""
-    return _remembered(text) if len(text) <= _MEMORY_CHARS else _traits(text)
+    """Return the traits of a text; they are remembered."""
+    return _remembered(text) if len(text) <= _SHORT_CHARS else _remembered_long(text)
 
 
 def _traits(text: str) -> TextTraits:
@@ -106,6 +129,16 @@ def _traits(text: str) -> TextTraits:
 
 
 _remembered = lru_cache(maxsize=4_096)(_traits)
+_long: OrderedDict[bytes, TextTraits] = OrderedDict()
+
+
+def _remembered_long(text: str) -> TextTraits:
+    digest = blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()
+    traits = _long.pop(digest, None) or _traits(text)
+    _long[digest] = traits
+    if len(_long) > _MAX_LONG_TEXTS:
+        _long.popitem(last=False)
+    return traits
 
 
 def _barrier(scope: Share, user: str, freshness_s: int | None) -> MissReason | None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 from base64 import b64encode
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+from typing import Any, cast
 
 import aiohttp
 
@@ -33,6 +33,13 @@ from router.types import (
 _RETRYABLE_STATUS = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 _MAX_ERROR_CHARS = 300
 _MAX_LINE_BYTES = 8 * 1024 * 1024
+_MAX_ANSWER_BYTES = 32 * 1024 * 1024
+_MAX_TOKENS = 2**31
+_OURS = frozenset({"model", "messages", "stream", "stream_options", "request_id"})
+_NO_ANSWER = (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError)
+
+Read = Callable[[], Awaitable[bytes]]
+"""Returns the next bytes of an upstream's answer, none at its end."""
 
 
 class OpenAIProvider:
@@ -55,28 +62,32 @@ class OpenAIProvider:
     async def complete(self, call: ModelCall) -> Completion:
         """Return the whole answer."""
         body = request_body(call.model, call.request)
-        async with self._posted(call, body) as response:
-            raw = await response.read()
+        async with self._posted(call, body, _patient(call)) as read:
+            raw = await _whole(read)
         return parse_completion(self._without_key(raw))
 
-    async def stream(self, call: ModelCall) -> AsyncIterator[Delta | Completion]:
+    async def stream(self, call: ModelCall) -> AsyncGenerator[Delta | Completion, None]:
         """Yield the answer as it comes, then whole."""
         body = request_body(call.model, call.request) | {
             "stream": True,
             "stream_options": {"include_usage": True},
         }
         gathered = StreamedAnswer()
-        async with self._posted(call, body) as response:
-            async for data in _events(response.content):
+        async with (
+            self._posted(call, body, _impatient(call)) as read,
+            aclosing(_events(read)) as events,
+        ):
+            async for data in events:
                 if data == b"[DONE]":
                     break
                 delta = gathered.add(self._without_key(data))
                 if delta is not None:
                     yield delta
-        tool_calls = gathered.tool_calls()
-        if tool_calls:
-            yield Delta(tool_calls=tool_calls)
-        yield gathered.completion()
+        completion = gathered.completion()
+        rest = gathered.rest()
+        if rest is not None:
+            yield rest
+        yield completion
 
     async def close(self) -> None:
         """Close every connection."""
@@ -86,29 +97,53 @@ class OpenAIProvider:
 
     @asynccontextmanager
     async def _posted(
-        self, call: ModelCall, body: dict[str, Any]
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send, and turn whatever goes wrong inside the block into ``ProviderError``."""
+        self, call: ModelCall, body: dict[str, Any], limits: aiohttp.ClientTimeout
+    ) -> AsyncIterator[Read]:
+        """Send, and turn whatever goes wrong inside the block into ``ProviderError``.
+
+        The call's whole time bounds every wait for the upstream, never what the caller does with
+        the answer meanwhile.
+        """
+        now = asyncio.get_running_loop().time
+        ends_at = now() + call.total_s
         is_sent = False
         try:
-            async with asyncio.timeout(call.total_s):
-                async with asyncio.timeout(call.connect_s + call.first_token_s):
-                    response = await self._open().post(
-                        self._url, json=body, headers=self._headers(), timeout=_timeout(call)
-                    )
-                async with response:
-                    is_sent = True
-                    await self._raise_for_status(response)
-                    yield response
+            async with asyncio.timeout_at(ends_at):
+                response = await self._open().post(
+                    self._url, json=body, headers=self._headers(), timeout=limits
+                )
+            async with response:
+
+                async def read() -> bytes:
+                    async with asyncio.timeout_at(ends_at):
+                        return await response.content.readany()
+
+                is_sent = True
+                await self._raise_for_status(response, read)
+                yield read
         except ProviderError:
             raise
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        except aiohttp.ConnectionTimeoutError as error:
+            waited_s = now() - ends_at + call.total_s
+            limit = f"connect_s = {call.connect_s:g} s"
+            if limits.connect and waited_s >= limits.connect:
+                limit = f"connect_s + first_token_s = {limits.connect:g} s: all were taken"
+            raise ProviderUnavailable(
+                f"{self._url} cannot be reached: no connection within {limit}", kind="connect"
+            ) from error
+        except aiohttp.ClientConnectorError as error:
             raise ProviderUnavailable(
                 f"{self._url} cannot be reached: {error}", kind="connect"
             ) from error
+        except aiohttp.SocketTimeoutError as error:
+            raise ProviderTimeout(
+                f"{self._url} sent nothing for first_token_s = {call.first_token_s:g} s",
+                kind="timeout",
+                is_billable=True,
+            ) from error
         except TimeoutError as error:
             raise ProviderTimeout(
-                f"{self._url} did not answer within {call.total_s:g} s",
+                f"{self._url} did not finish within total_s = {call.total_s:g} s",
                 kind="timeout",
                 is_billable=True,
             ) from error
@@ -134,11 +169,11 @@ class OpenAIProvider:
         key = self._api_key().encode()
         return raw.replace(key, b"[key]") if key else raw
 
-    async def _raise_for_status(self, response: aiohttp.ClientResponse) -> None:
+    async def _raise_for_status(self, response: aiohttp.ClientResponse, read: Read) -> None:
         """Raise for anything but 200; nothing was billed then."""
         if response.status == 200:
             return
-        detail = _error_message(self._without_key(await response.content.read(16_384)))
+        detail = _error_message(self._without_key(await read()))
         message = f"status {response.status}: {detail}"
         kind = f"http_{response.status}"
         if response.status in _RETRYABLE_STATUS:
@@ -151,19 +186,43 @@ class OpenAIProvider:
         raise ProviderRejected(message, kind=kind)
 
 
-def _timeout(call: ModelCall) -> aiohttp.ClientTimeout:
+def _patient(call: ModelCall) -> aiohttp.ClientTimeout:
+    """Limits where the first byte comes with the whole answer: only to connect."""
+    return aiohttp.ClientTimeout(total=None, sock_connect=call.connect_s)
+
+
+def _impatient(call: ModelCall) -> aiohttp.ClientTimeout:
+    """Limits of a stream: to connect, to the first byte, and between the pieces."""
     return aiohttp.ClientTimeout(
-        total=None, sock_connect=call.connect_s, sock_read=call.first_token_s
+        total=None,
+        connect=call.connect_s + call.first_token_s,  # with the wait for a free connection
+        sock_connect=call.connect_s,
+        sock_read=call.first_token_s,
     )
+
+
+async def _whole(read: Read) -> bytes:
+    pieces: list[bytes] = []
+    n_bytes = 0
+    while piece := await read():
+        n_bytes += len(piece)
+        if n_bytes > _MAX_ANSWER_BYTES:
+            raise _malformed(f"the upstream's answer exceeds {_MAX_ANSWER_BYTES} bytes")
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _malformed(message: str) -> ProviderUnavailable:
+    return ProviderUnavailable(message, kind="malformed", is_billable=True)
 
 
 def _error_message(raw: bytes) -> str:
     try:
         found = json.loads(raw)["error"]
         text = str(found["message"] if isinstance(found, dict) else found)
-    except (ValueError, KeyError, TypeError):
+    except _NO_ANSWER:
         text = raw.decode(errors="replace")
-    return text[:_MAX_ERROR_CHARS]
+    return well_formed(text)[:_MAX_ERROR_CHARS]
 
 
 def _retry_after_s(header: str | None) -> float | None:
@@ -174,9 +233,20 @@ def _retry_after_s(header: str | None) -> float | None:
 
 
 def request_body(model: str, request: ChatRequest) -> dict[str, Any]:
-    """Return the JSON body of a call; ``request.extra`` never overrides what we set."""
+    """Return the JSON body of a call; ``request.extra`` never overrides what we set.
+
+    Raises:
+        ProviderRejected: chat completions have no words for what is asked.
+    """
     sampling, reasoning = request.sampling, request.reasoning
-    body: dict[str, Any] = {name: json.loads(value) for name, value in request.extra.items()}
+    if reasoning.budget_tokens is not None:
+        raise ProviderRejected(
+            "reasoning.budget_tokens has no field in chat completions; set reasoning.effort",
+            kind="unsupported_reasoning",
+        )
+    body: dict[str, Any] = {
+        name: json.loads(value) for name, value in request.extra.items() if name not in _OURS
+    }
     body |= {"model": model, "messages": [_message(message) for message in request.messages]}
     optional: dict[str, Any] = {
         "temperature": sampling.temperature,
@@ -228,7 +298,14 @@ def _content(parts: tuple[Part, ...]) -> str | list[dict[str, Any]] | None:
 def _part(part: Part) -> dict[str, Any]:
     if not part.media_type:
         return {"type": "text", "text": part.text}
-    if part.media_type.startswith("image/"):
+    is_image = part.media_type.startswith("image/")
+    if not part.data and not (is_image and part.uri):
+        raise ProviderRejected(
+            f"a part of type {part.media_type} has no data; chat completions take only images by "
+            "reference, so send its bytes in data",
+            kind="unsupported_media",
+        )
+    if is_image:
         url = part.uri or f"data:{part.media_type};base64,{b64encode(part.data).decode()}"
         return {"type": "image_url", "image_url": {"url": url} | _detail(part)}
     if part.media_type.startswith("audio/"):
@@ -272,95 +349,221 @@ def parse_completion(raw: bytes) -> Completion:
     """
     try:
         body = json.loads(raw)
-        choices = body["choices"]
+        choices = cast("list[dict[str, Any]]", _well_formed_all(body["choices"]))
         first = choices[0]
         message = first["message"]
         logprobs = first.get("logprobs")
         return Completion(
             answer=Answer(
-                text=message.get("content") or "",
-                finish_reason=first.get("finish_reason") or "",
+                text=_content_text(message.get("content")),
+                finish_reason=_string(first.get("finish_reason")),
                 tool_calls=tuple(_read_call(call) for call in message.get("tool_calls") or ()),
-                refusal=message.get("refusal") or "",
+                refusal=_string(message.get("refusal")),
                 extra_choices_json=json.dumps(choices[1:]) if len(choices) > 1 else "",
                 logprobs_json=json.dumps(logprobs) if logprobs else "",
             ),
             usage=read_usage(body.get("usage")),
-            provider_model=str(body.get("model") or ""),
+            provider_model=well_formed(str(body.get("model") or "")),
         )
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        raise ProviderUnavailable(
-            f"the upstream's answer is no chat completion: {raw[:80]!r}",
-            kind="malformed",
-            is_billable=True,
-        ) from error
+    except _NO_ANSWER as error:
+        raise _malformed(f"the upstream's answer is no chat completion: {raw[:80]!r}") from error
 
 
 def _read_call(call: dict[str, Any]) -> ToolCall:
     function = call["function"]
     return ToolCall(
-        id=call.get("id") or "", name=function["name"], arguments_json=function["arguments"]
+        id=_string(call.get("id")),
+        name=_string(function["name"]),
+        arguments_json=_string(function["arguments"]),
     )
+
+
+def _string(value: object) -> str:
+    """Return a string, empty where there is none; a TypeError for anything else."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise TypeError(f"expected a string, got {type(value).__name__}")
+    return value
+
+
+def _content_text(content: object) -> str:
+    """Return the text of a message: a string, or the text parts of a list, as some servers send."""
+    if not isinstance(content, list):
+        return _string(content)
+    return "".join(_string(part["text"]) for part in content if part["type"] == "text")
+
+
+def well_formed(text: str) -> str:
+    """Join surrogate pairs and replace lone surrogates: JSON may hold them, UTF-8 may not."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def _well_formed_all(value: object) -> object:
+    """The same for all strings in a JSON value."""
+    if isinstance(value, str):
+        return well_formed(value)
+    if isinstance(value, list):
+        return [_well_formed_all(one) for one in value]
+    if isinstance(value, dict):
+        return {well_formed(name): _well_formed_all(one) for name, one in value.items()}
+    return value
 
 
 def read_usage(usage: dict[str, Any] | None) -> Usage | None:
-    """Read a usage block; None when it is missing or says nothing."""
-    if not usage or usage.get("prompt_tokens") is None:
+    """Read a usage block; None when it is missing, or does not say both counts."""
+    if not usage:
         return None
-    details = usage.get("prompt_tokens_details") or {}
-    return Usage(
-        input_tokens=int(usage["prompt_tokens"]),
-        output_tokens=int(usage.get("completion_tokens") or 0),
-        cache_read_tokens=int(details.get("cached_tokens") or 0),
-    )
+    n_input, n_output = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    n_cached = _count((usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0)
+    if n_input is None or n_output is None or n_cached is None or n_cached > n_input:
+        return None
+    return Usage(input_tokens=n_input, output_tokens=n_output, cache_read_tokens=n_cached)
 
 
-async def _events(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+def _count(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if 0 <= value < _MAX_TOKENS else None
+
+
+async def _events(read: Read) -> AsyncGenerator[bytes, None]:
     """Yield the data of every server-sent event."""
     data: list[bytes] = []
-    async for line in _lines(stream):
-        if not line:
-            if data:
-                yield b"\n".join(data)
-            data = []
-        elif line.startswith(b"data:"):
-            data.append(line[5:].removeprefix(b" "))
+    async with aclosing(_lines(read)) as lines:
+        async for line in lines:
+            if not line:
+                if data:
+                    yield b"\n".join(data)
+                data = []
+            elif line.startswith(b"data:"):
+                data.append(line[5:].removeprefix(b" "))
     if data:
         yield b"\n".join(data)
 
 
-async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+async def _lines(read: Read) -> AsyncGenerator[bytes, None]:
     """Yield lines without their ends; a line that never ends is refused."""
     rest = b""
-    async for chunk in stream.iter_any():
-        *lines, rest = (rest + chunk).split(b"\n")
+    while piece := await read():
+        *lines, rest = (rest + piece).split(b"\n")
         for line in lines:
             yield line.removesuffix(b"\r")
         if len(rest) > _MAX_LINE_BYTES:
-            raise ValueError("an event line exceeds 8 MiB")
+            raise _malformed(f"an event line of the upstream exceeds {_MAX_LINE_BYTES} bytes")
     if rest:
         yield rest
+
+
+class _Text:
+    """Text that comes in pieces, between which a character may be cut in two."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._half = ""
+
+    def add(self, piece: str) -> str:
+        """Take a piece; return what can be shown, the first half of a character held back."""
+        piece = self._half + piece
+        self._half = piece[-1:] if "\ud800" <= piece[-1:] <= "\udbff" else ""
+        shown = well_formed(piece.removesuffix(self._half))
+        if shown:
+            self._pieces.append(shown)
+        return shown
+
+    @property
+    def rest(self) -> str:
+        """What stands for a half that was held back to the end."""
+        return well_formed(self._half)
+
+    @property
+    def whole(self) -> str:
+        """All of it."""
+        return "".join(self._pieces) + self.rest
+
+
+class _StreamedCall:
+    """A tool call, gathered from its pieces."""
+
+    def __init__(self) -> None:
+        self.id = ""
+        self.name = ""
+        self.arguments = _Text()
+
+    def add(self, piece: dict[str, Any]) -> None:
+        function = piece.get("function") or {}
+        self.id = _string(piece.get("id")) or self.id
+        self.name = _string(function.get("name")) or self.name
+        self.arguments.add(_string(function.get("arguments")))
+
+    def call(self) -> ToolCall:
+        return ToolCall(
+            id=well_formed(self.id),
+            name=well_formed(self.name),
+            arguments_json=self.arguments.whole,
+        )
+
+
+class _StreamedChoice:
+    """One choice, gathered from its deltas."""
+
+    def __init__(self) -> None:
+        self.text = _Text()
+        self.refusal = _Text()
+        self.logprobs: list[Any] = []
+        self.finish_reason = ""
+        self._calls: dict[int, _StreamedCall] = {}
+
+    def add(self, choice: dict[str, Any]) -> str:
+        """Take what a chunk says of it; return the new text."""
+        delta = choice.get("delta") or {}
+        self.finish_reason = well_formed(_string(choice.get("finish_reason"))) or self.finish_reason
+        self.refusal.add(_string(delta.get("refusal")))
+        for piece in delta.get("tool_calls") or ():
+            self._calls.setdefault(int(piece["index"]), _StreamedCall()).add(piece)
+        if choice.get("logprobs"):
+            logprobs = _well_formed_all(choice["logprobs"].get("content") or [])
+            self.logprobs.extend(cast("list[Any]", logprobs))
+        return self.text.add(_content_text(delta.get("content")))
+
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        return tuple(call.call() for _, call in sorted(self._calls.items()))
+
+    def as_unary(self, index: int) -> dict[str, Any]:
+        """The choice as an answer that is no stream would hold it."""
+        calls = [_tool_call(call) for call in self.tool_calls()]
+        message: dict[str, Any] = {
+            "role": "assistant",
+            "content": self.text.whole or (None if calls or self.refusal.whole else ""),
+        }
+        if self.refusal.whole:
+            message["refusal"] = self.refusal.whole
+        if calls:
+            message["tool_calls"] = calls
+        choice = {"index": index, "message": message, "finish_reason": self.finish_reason}
+        return choice | ({"logprobs": {"content": self.logprobs}} if self.logprobs else {})
 
 
 class StreamedAnswer:
     """Gathers chunks into the answer they make."""
 
     def __init__(self) -> None:
-        self._texts: list[str] = []
-        self._refusals: list[str] = []
-        self._calls: dict[int, list[str]] = {}
-        self._logprobs: list[Any] = []
-        self._finish_reason = ""
+        self._choices: dict[int, _StreamedChoice] = {0: _StreamedChoice()}
+        self._n_bytes = 0
         self._usage: Usage | None = None
         self._model = ""
 
     def add(self, data: bytes) -> Delta | None:
-        """Take one chunk; return what of it is the caller's to see.
+        """Take one chunk; return what of it is the caller's to see: the first choice's text.
 
         Usage is read from whatever chunk carries it, with choices or without.
 
         Raises:
-            ProviderUnavailable: the chunk is an error or no chunk.
+            ProviderUnavailable: the chunk is an error or no chunk, or the answer grew too large.
         """
         try:
             chunk = json.loads(data)
@@ -370,44 +573,27 @@ class StreamedAnswer:
                     kind="stream_error",
                     is_billable=True,
                 )
-            self._usage = read_usage(chunk.get("usage")) or self._usage
-            self._model = chunk.get("model") or self._model
+            if chunk.get("usage"):
+                self._usage = read_usage(chunk["usage"])
+            self._model = well_formed(str(chunk.get("model") or self._model))
             text = "".join(self._add_choice(choice) for choice in chunk.get("choices") or ())
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ProviderUnavailable(
-                f"the upstream sent what is no chunk: {data[:80]!r}",
-                kind="malformed",
-                is_billable=True,
-            ) from error
+        except _NO_ANSWER as error:
+            raise _malformed(f"the upstream sent what is no chunk: {data[:80]!r}") from error
+        if self._n_bytes > _MAX_ANSWER_BYTES:
+            raise _malformed(f"the upstream's answer exceeds {_MAX_ANSWER_BYTES} bytes")
         return Delta(text=text) if text else None
 
     def _add_choice(self, choice: dict[str, Any]) -> str:
-        if choice.get("index", 0) != 0:
-            return ""  # further choices are not streamed
-        delta = choice.get("delta") or {}
-        self._finish_reason = choice.get("finish_reason") or self._finish_reason
-        self._refusals.append(delta.get("refusal") or "")
-        for call in delta.get("tool_calls") or ():
-            self._add_call(call)
-        if choice.get("logprobs"):
-            self._logprobs.extend(choice["logprobs"].get("content") or ())
-        text = str(delta.get("content") or "")
-        self._texts.append(text)
-        return text
+        self._n_bytes += len(json.dumps(choice))
+        index = int(choice.get("index") or 0)
+        text = self._choices.setdefault(index, _StreamedChoice()).add(choice)
+        return text if index == 0 else ""
 
-    def _add_call(self, piece: dict[str, Any]) -> None:
-        call = self._calls.setdefault(int(piece["index"]), ["", "", ""])
-        function = piece.get("function") or {}
-        call[0] = piece.get("id") or call[0]
-        call[1] = function.get("name") or call[1]
-        call[2] += function.get("arguments") or ""
-
-    def tool_calls(self) -> tuple[ToolCall, ...]:
-        """Return the calls, whole."""
-        return tuple(
-            ToolCall(id=call_id, name=name, arguments_json=arguments)
-            for _, (call_id, name, arguments) in sorted(self._calls.items())
-        )
+    def rest(self) -> Delta | None:
+        """Return what only the end makes whole: tool calls, and a character that stayed half."""
+        first = self._choices[0]
+        delta = Delta(text=first.text.rest, tool_calls=first.tool_calls())
+        return delta if delta.text or delta.tool_calls else None
 
     def completion(self) -> Completion:
         """Return the whole answer.
@@ -415,20 +601,22 @@ class StreamedAnswer:
         Raises:
             ProviderUnavailable: the stream ended before the answer did.
         """
-        if not self._finish_reason:
+        if not all(choice.finish_reason for choice in self._choices.values()):
             raise ProviderUnavailable(
                 "the upstream's stream ended before the answer did",
                 kind="cut_off",
                 is_billable=True,
             )
-        logprobs = json.dumps({"content": self._logprobs}) if self._logprobs else ""
+        first = self._choices[0]
+        extra = [choice.as_unary(n) for n, choice in sorted(self._choices.items()) if n != 0]
         return Completion(
             answer=Answer(
-                text="".join(self._texts),
-                finish_reason=self._finish_reason,
-                tool_calls=self.tool_calls(),
-                refusal="".join(self._refusals),
-                logprobs_json=logprobs,
+                text=first.text.whole,
+                finish_reason=first.finish_reason,
+                tool_calls=first.tool_calls(),
+                refusal=first.refusal.whole,
+                extra_choices_json=json.dumps(extra) if extra else "",
+                logprobs_json=json.dumps({"content": first.logprobs}) if first.logprobs else "",
             ),
             usage=self._usage,
             provider_model=self._model,

@@ -31,9 +31,11 @@ from router.types import (
     Answer,
     Completion,
     Delta,
+    Message,
     Part,
     Reasoning,
     ResponseFormat,
+    Role,
     Sampling,
     Tool,
     ToolCall,
@@ -437,9 +439,12 @@ async def test_a_nonsensical_retry_after_is_no_number(
         pytest.param(json_of({"choices": []}), id="no choices"),
         pytest.param(json_of({"choices": [{"message": None}]}), id="no message"),
         pytest.param(json_of({"choices": [{"message": {"content": "x"}}], "usage": 3}), id="usage"),
-        pytest.param(
-            json_of(body({"content": "x"}, usage={"prompt_tokens": "many"})), id="token words"
-        ),
+        pytest.param(json_of(body({"content": 5})), id="content is a number"),
+        pytest.param(json_of(body({"content": {"text": "x"}})), id="content is an object"),
+        pytest.param(json_of(body({"content": ["x"]})), id="parts are no objects"),
+        pytest.param(json_of(body({"content": [{"type": "text"}]})), id="a part without text"),
+        pytest.param(json_of(body({"refusal": 5})), id="refusal is a number"),
+        pytest.param(raw(b'{"choices": ' + b"[" * 100_000), id="nested without end"),
         pytest.param(json_of(body({"tool_calls": [{"id": 1}]})), id="tool call"),
     ],
 )
@@ -623,7 +628,17 @@ async def test_usage_is_read_wherever_it_stands(
     [
         (None, None),
         ({}, None),
-        ({"prompt_tokens": 3}, Usage(input_tokens=3, output_tokens=0)),
+        ({"prompt_tokens": 3}, None),
+        ({"prompt_tokens": 3, "completion_tokens": None}, None),
+        ({"completion_tokens": 3}, None),
+        ({"prompt_tokens": -3, "completion_tokens": 2}, None),
+        ({"prompt_tokens": 3, "completion_tokens": -2}, None),
+        ({"prompt_tokens": "3", "completion_tokens": 2}, None),
+        ({"prompt_tokens": 3, "completion_tokens": 2.5}, None),
+        ({"prompt_tokens": 3, "completion_tokens": True}, None),
+        ({"prompt_tokens": 3, "completion_tokens": 10**30}, None),
+        ({"prompt_tokens": 3, "completion_tokens": 0}, Usage(input_tokens=3, output_tokens=0)),
+        (WIRE_USAGE | {"prompt_tokens_details": {"cached_tokens": 13}}, None),
         ({"prompt_tokens": 3, "completion_tokens": 2, "prompt_tokens_details": None},
          Usage(input_tokens=3, output_tokens=2)),
         (WIRE_USAGE, USAGE),
@@ -639,6 +654,22 @@ async def test_usage_is_told_or_unknown(
     upstream.next(json_of(body({"content": "Hi"}) | {"usage": wire}))
 
     assert (await openai.complete(call())).usage == usage
+
+
+async def test_a_last_usage_that_cannot_be_read_leaves_it_unknown(
+    upstream: UpstreamServer, openai: OpenAIProvider
+) -> None:
+    """A count from halfway is no count of the whole."""
+    halfway = {"prompt_tokens": 12, "completion_tokens": 1}
+    upstream.next(
+        events_of(
+            chunk({"content": "Hi"}, usage=halfway), chunk({}, "stop", usage={"prompt_tokens": 12})
+        )
+    )
+
+    _, done = await gathered(openai, call())
+
+    assert done.usage is None
 
 
 async def test_events_are_read_as_the_standard_says(
@@ -685,6 +716,280 @@ async def test_refusals_choices_and_logprobs_are_kept(
     assert refused.answer.refusal == "I won't."
 
 
+def choice_chunk(
+    index: int, delta: dict[str, Any], finish: str | None = None, **fields: Any
+) -> dict[str, Any]:
+    """A chunk of one choice among several."""
+    return {"choices": [{"index": index, "delta": delta, "finish_reason": finish, **fields}]}
+
+
+async def test_further_choices_of_a_stream_are_kept(
+    upstream: UpstreamServer, openai: OpenAIProvider
+) -> None:
+    """Only the first choice is shown as it comes; all are in the answer, as if it came whole."""
+    function = {"name": "look", "arguments": "{}"}
+    logprobs = {"content": [{"token": "Two", "logprob": -0.1}]}
+    upstream.next(
+        events_of(
+            choice_chunk(1, {"role": "assistant", "content": "Tw"}),
+            choice_chunk(0, {"role": "assistant", "content": "One."}),
+            choice_chunk(2, {"tool_calls": [{"index": 0, "id": "c1", "function": function}]}),
+            choice_chunk(1, {"content": "o."}, logprobs=logprobs),
+            choice_chunk(2, {}, "tool_calls"),
+            choice_chunk(0, {}, "stop"),
+            choice_chunk(1, {}, "length"),
+        )
+    )
+
+    deltas, done = await gathered(openai, call(sampling=Sampling(n=3)))
+
+    assert deltas == [Delta(text="One.")]
+    assert done.answer.text == "One."
+    assert json.loads(done.answer.extra_choices_json) == [
+        {
+            "index": 1,
+            "message": {"role": "assistant", "content": "Two."},
+            "finish_reason": "length",
+            "logprobs": logprobs,
+        },
+        {
+            "index": 2,
+            "message": {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [{"id": "c1", "type": "function", "function": function}],
+            },
+            "finish_reason": "tool_calls",
+        },
+    ]
+
+
+async def test_a_further_choice_that_is_cut_off_is_no_answer(
+    upstream: UpstreamServer, openai: OpenAIProvider
+) -> None:
+    """All choices end, or the answer did not."""
+    upstream.next(events_of(choice_chunk(0, {"content": "One."}, "stop"), choice_chunk(1, {})))
+
+    with pytest.raises(ProviderUnavailable) as caught:
+        await gathered(openai, call())
+
+    assert caught.value.kind == "cut_off"
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+async def test_content_in_parts_is_joined(
+    upstream: UpstreamServer, openai: OpenAIProvider, is_streamed: bool
+) -> None:
+    """Some servers answer in parts; what is no text is passed over."""
+    content = [
+        {"type": "thinking", "thinking": []},
+        {"type": "text", "text": "One"},
+        {"type": "text", "text": "."},
+    ]
+    answer = events_of(chunk({"content": content}, "stop"))
+    upstream.next(answer if is_streamed else json_of(body({"content": content})))
+
+    done = await asked(openai, call(), is_streamed=is_streamed)
+
+    assert done.answer.text == "One."
+
+
+async def test_a_piece_of_a_stream_that_is_no_text_is_malformed(
+    upstream: UpstreamServer, openai: OpenAIProvider
+) -> None:
+    """As in a whole answer; it may have been billed."""
+    upstream.next(events_of(chunk({"content": 5})))
+
+    with pytest.raises(ProviderUnavailable) as caught:
+        await gathered(openai, call())
+
+    assert (caught.value.kind, caught.value.is_billable) == ("malformed", True)
+
+
+async def test_lone_surrogates_are_replaced(
+    upstream: UpstreamServer, openai: OpenAIProvider
+) -> None:
+    """JSON may hold half a character, the wire and the disk may not: no field keeps one."""
+    half = "a\ud83d"
+    function = {"name": half, "arguments": half}
+    wire = body(
+        {"content": half, "refusal": half, "tool_calls": [{"id": half, "function": function}]},
+        half,
+        model=half,
+    )
+    wire["choices"][0]["logprobs"] = {"content": [{"token": half}]}
+    wire["choices"].append({"index": 1, "message": {"content": half}})
+    upstream.next(json_of(wire))
+
+    done = await openai.complete(call())
+
+    whole = "a\ufffd"
+    answer = done.answer
+    assert (answer.text, answer.refusal, answer.finish_reason, done.provider_model) == (whole,) * 4
+    assert answer.tool_calls == (ToolCall(id=whole, name=whole, arguments_json=whole),)
+    assert json.loads(answer.extra_choices_json)[0]["message"]["content"] == whole
+    assert json.loads(answer.logprobs_json)["content"][0]["token"] == whole
+
+
+async def test_a_character_cut_in_two_comes_out_whole(
+    upstream: UpstreamServer, openai: OpenAIProvider
+) -> None:
+    """Its first half waits for the second; every delta can be encoded, and they add up."""
+    upstream.next(
+        events_of(
+            chunk({"content": "lava \ud83c"}),
+            chunk({"content": "\udf0b!"}),
+            chunk({"content": "\ud83c"}),
+            chunk({}, "stop"),
+        )
+    )
+
+    deltas, done = await gathered(openai, call())
+
+    assert [delta.text for delta in deltas] == ["lava ", "🌋!", "\ufffd"]
+    assert done.answer.text == "lava 🌋!\ufffd"
+
+
+async def test_a_tool_call_whose_characters_are_cut_comes_out_whole(
+    upstream: UpstreamServer, openai: OpenAIProvider
+) -> None:
+    """Arguments are text in pieces, too."""
+
+    def piece(arguments: str) -> dict[str, Any]:
+        return {"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": arguments}}]}
+
+    upstream.next(events_of(chunk(piece('"\ud83c')), chunk(piece('\udf0b"'), "tool_calls")))
+
+    _, done = await gathered(openai, call())
+
+    assert done.answer.tool_calls[0].arguments_json == '"🌋"'
+
+
+async def test_words_of_an_error_can_be_encoded(
+    upstream: UpstreamServer, openai: OpenAIProvider
+) -> None:
+    """They go into a status, which is UTF-8."""
+    upstream.next(json_of({"error": {"message": "half \ud83d"}}, 400))
+
+    with pytest.raises(ProviderRejected, match="half \ufffd"):
+        await openai.complete(call())
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+async def test_an_answer_without_end_is_refused(
+    upstream: UpstreamServer,
+    openai: OpenAIProvider,
+    monkeypatch: pytest.MonkeyPatch,
+    is_streamed: bool,
+) -> None:
+    """An upstream gone wild fills no memory; it may be billed."""
+    monkeypatch.setattr("router.providers.openai._MAX_ANSWER_BYTES", 1000)
+    pieces = [chunk({"content": "x" * 100})] * 20
+    whole = json_of(body({"content": "x" * 2000}))
+    upstream.next(events_of(*pieces, chunk({}, "stop")) if is_streamed else whole)
+
+    with pytest.raises(ProviderUnavailable, match="exceeds 1000 bytes") as caught:
+        await asked(openai, call(), is_streamed=is_streamed)
+
+    assert (caught.value.kind, caught.value.is_billable) == ("malformed", True)
+
+
+# ---- limits of time --------------------------------------------------------------------------
+
+
+def quick(**limits: float) -> ModelCall:
+    seconds = {"connect_s": 0.2, "first_token_s": 0.2, "total_s": 2.0} | limits
+    return ModelCall(model="m", request=chat("Hi"), **seconds)
+
+
+async def test_a_whole_answer_may_take_longer_than_a_first_piece(
+    upstream: UpstreamServer, openai: OpenAIProvider
+) -> None:
+    """Its first byte comes with its last: only the whole call is timed."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(0.6)
+        return await json_of(body({"content": "Hi"}))(request)
+
+    upstream.next(answer)
+
+    done = await openai.complete(quick())
+
+    assert done.answer.text == "Hi"
+
+
+@pytest.mark.parametrize(
+    ("is_streamed", "limits", "named"),
+    [
+        (False, {"total_s": 0.3}, "total_s = 0.3 s"),
+        (True, {"connect_s": 3.0, "total_s": 5.0}, "first_token_s = 0.2 s"),
+        (True, {"first_token_s": 1.0, "total_s": 0.3}, "total_s = 0.3 s"),
+    ],
+)
+async def test_a_timeout_names_the_limit(
+    upstream: UpstreamServer,
+    openai: OpenAIProvider,
+    is_streamed: bool,
+    limits: dict[str, float],
+    named: str,
+) -> None:
+    """Who reads it knows which setting to change."""
+    upstream.next(hang())
+
+    with pytest.raises(ProviderTimeout, match=named):
+        await asked(openai, quick(**limits), is_streamed=is_streamed)
+
+
+async def test_silence_between_pieces_is_a_timeout(
+    upstream: UpstreamServer, openai: OpenAIProvider
+) -> None:
+    """A stream that began and fell silent is not waited for to the end of the call."""
+    upstream.next(events_of(chunk({"content": "x"}), chunk({}, "stop"), pause_s=1.0))
+
+    with pytest.raises(ProviderTimeout, match="first_token_s"):
+        await gathered(openai, quick())
+
+
+async def test_a_slow_reader_is_not_cut_off(
+    upstream: UpstreamServer, openai: OpenAIProvider
+) -> None:
+    """The limits are the upstream's: what the caller does between two pieces is its own time."""
+    upstream.next(events_of(chunk({"content": "Hi"}), chunk({}, "stop")))
+    texts = []
+
+    async for event in openai.stream(quick(total_s=0.3)):
+        await asyncio.sleep(0.5)
+        texts.append(event.text if isinstance(event, Delta) else event.answer.text)
+
+    assert texts == ["Hi", "Hi"]
+
+
+async def test_leaving_a_stream_ends_the_upstreams_work(
+    upstream: UpstreamServer, openai: OpenAIProvider
+) -> None:
+    """The connection is closed, so that nothing more is made, or billed."""
+    is_gone = asyncio.Event()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        data = b"data: " + json.dumps(chunk({"content": "x"})).encode() + b"\n\n"
+        while request.transport is not None and not request.transport.is_closing():
+            await response.write(data)
+            await asyncio.sleep(0.01)
+        is_gone.set()
+        return response
+
+    upstream.next(answer)
+    fallback, _ = chain_of(openai, "a")
+    events = fallback.call(["a"], chat("Hi"), Walk(), is_streamed=True)
+    await anext(events)
+
+    await events.aclose()
+
+    await asyncio.wait_for(is_gone.wait(), 1.0)
+
+
 # ---- OpenAI's wire, written ------------------------------------------------------------------
 
 
@@ -701,7 +1006,10 @@ async def test_a_request_is_sent_as_it_came(
             temperature=0.0, top_p=0.5, max_tokens=9, stop=("x",), seed=0, n=2, logprobs=True,
             top_logprobs=1, presence_penalty=0.0, frequency_penalty=-1.0, logit_bias=(("5", 1.0),),
         ),
-        extra={"verbosity": '"low"', "model": '"another"'},
+        extra={
+            "verbosity": '"low"', "model": '"another"', "messages": "[]", "stream": "true",
+            "stream_options": "{}", "request_id": '"r1"',
+        },
         tags=("secret-tag",),
     )  # fmt: skip
 
@@ -769,8 +1077,6 @@ async def test_parts_that_are_no_text_are_sent(
     upstream: UpstreamServer, openai: OpenAIProvider
 ) -> None:
     """An image by value becomes a data URL, by reference stays one."""
-    from router.types import Message, Role
-
     upstream.next(json_of(body({"content": "Hi"})))
     parts = (
         Part(text="What is this?"),
@@ -785,6 +1091,63 @@ async def test_parts_that_are_no_text_are_sent(
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,AQI=", "detail": "low"}},
         {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}},
     ]
+
+
+def asking(*parts: Part) -> ModelCall:
+    return call(messages=(Message(role=Role.USER, parts=parts),))
+
+
+async def test_sound_and_files_are_sent_by_value(
+    upstream: UpstreamServer, openai: OpenAIProvider
+) -> None:
+    """Each in its own form."""
+    upstream.next(json_of(body({"content": "Hi"})))
+
+    await openai.complete(
+        asking(
+            Part(media_type="audio/wav", data=b"\x01\x02"),
+            Part(media_type="application/pdf", data=b"\x01\x02", uri="a.pdf"),
+        )
+    )
+
+    assert upstream.seen[0].body["messages"][0]["content"] == [
+        {"type": "input_audio", "input_audio": {"data": "AQI=", "format": "wav"}},
+        {
+            "type": "file",
+            "file": {"file_data": "data:application/pdf;base64,AQI=", "filename": "a.pdf"},
+        },
+    ]
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        Part(media_type="audio/wav", uri="https://example.org/a.wav"),
+        Part(media_type="application/pdf", uri="https://example.org/a.pdf"),
+        Part(media_type="image/png"),
+    ],
+)
+@pytest.mark.parametrize("is_streamed", [False, True])
+async def test_media_that_cannot_be_sent_are_refused(
+    upstream: UpstreamServer, openai: OpenAIProvider, part: Part, is_streamed: bool
+) -> None:
+    """No model is asked about an empty file; nothing was called, so nothing is billed."""
+    with pytest.raises(ProviderRejected, match=f"{part.media_type} has no data") as caught:
+        await asked(openai, asking(part), is_streamed=is_streamed)
+
+    assert (caught.value.kind, caught.value.is_billable) == ("unsupported_media", False)
+    assert upstream.seen == []
+
+
+async def test_a_thinking_budget_is_refused(
+    upstream: UpstreamServer, openai: OpenAIProvider
+) -> None:
+    """Chat completions have no such field: better a word than thoughts without a limit."""
+    with pytest.raises(ProviderRejected, match=r"reasoning\.budget_tokens") as caught:
+        await openai.complete(call(reasoning=Reasoning(budget_tokens=100)))
+
+    assert (caught.value.kind, caught.value.is_billable) == ("unsupported_reasoning", False)
+    assert upstream.seen == []
 
 
 async def test_no_key_is_sent_where_there_is_none(upstream: UpstreamServer) -> None:
@@ -914,7 +1277,7 @@ async def test_a_rejection_ends_the_walk(
     upstream: UpstreamServer, openai: OpenAIProvider, is_streamed: bool
 ) -> None:
     """It would be refused again: one call."""
-    upstream.next(json_of({"error": "no"}, 400))
+    upstream.next(json_of({"error": "no"}, 451))
     fallback, _ = chain_of(openai, "a", "b")
     walk = Walk()
 
@@ -953,7 +1316,7 @@ async def test_before_the_first_piece_the_next_model_takes_over(
     events = await walked(fallback, ["a", "b"], walk, is_streamed=True)
 
     assert events[0] == Delta(text="Hi")
-    assert walk.model == "b"
+    assert walk.attempts[-1].model == "b"
 
 
 async def test_when_nobody_answers_all_failures_are_listed(

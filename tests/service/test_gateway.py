@@ -372,7 +372,7 @@ async def test_a_rejected_request_is_not_sent_to_another_model(
 ) -> None:
     """What one provider refuses would be refused again: one call, FAILED_PRECONDITION."""
     prompt = "Is this against the policy of the provider?"
-    service.puppet.says(prompt, ProviderRejected("against our policy", kind="http_400"))
+    service.puppet.says(prompt, ProviderRejected("against our policy", kind="policy"))
 
     with refused(grpc.StatusCode.FAILED_PRECONDITION, "against our policy"):
         await client.complete(prompt)

@@ -236,11 +236,17 @@ async def test_share_user_keeps_everything_within_its_user(service: Service) -> 
 
 
 async def test_other_languages_get_exact_hits_only(client: Client) -> None:
-    """Outside the calibrated languages a paraphrase is a miss, with the reason; a repeat a hit."""
-    await client.complete("Wie backe ich zu Hause ein gutes Sauerteigbrot?")
+    """Outside the calibrated languages only a repeat by the same user is a hit."""
+    await client.complete(
+        client.request("Wie backe ich zu Hause ein gutes Sauerteigbrot?", user="ann")
+    )
 
-    again = await client.complete("Wie backe ich zu Hause ein gutes Sauerteigbrot?")
-    near = await client.complete("Wie backe ich daheim ein gutes Sauerteigbrot?")
+    again = await client.complete(
+        client.request("Wie backe ich zu Hause ein gutes Sauerteigbrot?", user="ann")
+    )
+    near = await client.complete(
+        client.request("Wie backe ich daheim ein gutes Sauerteigbrot?", user="ann")
+    )
 
     assert again.report.cache.outcome == EXACT
     assert near.report.cache.outcome == MISS
@@ -298,6 +304,15 @@ async def test_a_quick_repeat_in_a_conversation_asks_for_another_answer(
     assert again.answer.text == "Two."
     assert later.report.cache.outcome == EXACT
     assert later.answer.text == "Two."
+
+
+async def test_one_more_space_is_still_a_repeat(client: Client) -> None:
+    """Regenerate looks at what is compared, as the cache does."""
+    await client.complete(client.request(PROMPT, user="ann", conversation="c1"))
+
+    again = await client.complete(client.request(f"{PROMPT} ", user="ann", conversation="c1"))
+
+    assert again.report.cache.miss_reason == chat_pb2.MISS_REASON_REGENERATE
 
 
 @pytest.mark.parametrize(

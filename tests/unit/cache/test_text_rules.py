@@ -41,6 +41,13 @@ PERSONAL = [
     "account number: 12345678", "invoice 2024-0312", "booking reference XK12345", "track RR123456785",
     "What did my boss mean?", "is my flight on time", "change my pin", "my latest bill", "my savings account",
     "what is my name", "that card is mine", "my wife's birthday",
+    "Has the refund gone through?", "Did the payment go through?", "Has the parcel arrived?", "Was the transfer processed?",
+    "When do I get the refund?", "The payment I made is missing", "Where's the parcel?", "Show me the open invoices",
+    "How many sick days do I have?", "How many points do I have?", "Do I still have credit?", "How many points have I earned?",
+    "Why was I logged out?", "Why can't I log in?", "Why can’t I log in?", "I cannot access the portal", "Am I enrolled in it?",
+    "Did I pass?", "Was I overcharged?", "You charged me twice", "I never received it", "I want a refund",
+    "Tell me who I am", "What did I tell you earlier?", "What did we agree on?", "as I said before, use it", "What do you know about me?",
+    "Where is mine?", "I lost the card",
 ]  # fmt: skip
 IMPERSONAL = [
     "fix my code", "review my essay", "my python script fails with a KeyError", "my dog eats grass, why?",
@@ -48,6 +55,8 @@ IMPERSONAL = [
     "Explain e-mail protocols", "what is an account balance", "2 + 2", "1024 * 768", "in 1984, who wrote it",
     "the year 2020", "1000000 in words", "my favorite color is blue, write a haiku", "improve my sentence",
     "print(12345678 + 1)", "where is the Eiffel tower", "who is Ada Lovelace", "Python 3.11.4",
+    "how do I sort a list", "what did Einstein say", "can I use flour instead?", "how do I say hello in French", "what should I cook",
+    "how do I cancel a subscription?", "how do payments work", "do I have to peel ginger", "how can I learn Spanish fast", "who was the first king of Spain",
     "What is the population of 10,000,000 people?", "gold mine safety", "is 3.14159265358979 pi",
 ]  # fmt: skip
 TIME_BOUND = [
@@ -127,8 +136,9 @@ def test_case_does_not_hide_words(rule: Callable[[str], bool], text: str) -> Non
 
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize(
-    "unit", ["a ", "1", "1-", "my ", "my a ", "is a a ", "a@", "AB12 ", "now ", "last ", "0 "]
-)
+    "unit", ["a ", "1", "1-", "my ", "my a ", "is a a ", "a@", "AB12 ", "now ", "last ", "0 ",
+     "i ", "i the ", "the order ", "did i ", "i am 30 \t", "@a.", "how much a "],
+)  # fmt: skip
 def test_a_hostile_text_is_judged_in_bounded_time(rule: Callable[[str], bool], unit: str) -> None:
     """Neither a megabyte nor the longest text that is read makes a rule slow."""
     start = time.process_time()
@@ -142,3 +152,29 @@ def test_a_hostile_text_is_judged_in_bounded_time(rule: Callable[[str], bool], u
 def test_a_text_too_long_to_be_read_is_personal() -> None:
     """What was not looked at is not shared."""
     assert is_personal("word " * 20_000)
+
+
+@pytest.mark.parametrize("rule", [is_personal, is_time_bound])
+@pytest.mark.parametrize(
+    "text", ["my " * 20_000, "i am 30" + " " * 60_000, "is" + " a" * 30_000], ids=lambda t: t[:7]
+)
+def test_the_longest_text_that_is_read_stalls_nobody(
+    rule: Callable[[str], bool], text: str
+) -> None:
+    """The rules run on the event loop: words are read at a text's ends, and gaps count as one."""
+    start = time.process_time()
+
+    rule(text)
+
+    assert time.process_time() - start < 0.04
+
+
+@pytest.mark.parametrize("text", ["where is my order? ", "call (212) 555-0187 "])
+def test_a_long_texts_end_is_read(text: str) -> None:
+    """The question stands at the end of a pasted page."""
+    assert is_personal("word " * 6_000 + text)
+
+
+def test_an_identifier_is_found_amid_a_long_text() -> None:
+    """A pasted mail thread holds its addresses anywhere."""
+    assert is_personal("word " * 5_000 + "ann@example.org " + "word " * 5_000)

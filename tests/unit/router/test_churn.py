@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gc
+
 from fakes_requests import chat, message
 
 from router.churn import Churn
@@ -35,3 +37,25 @@ def test_a_text_that_is_new_is_no_churn() -> None:
 def test_the_same_miss_again_is_no_churn() -> None:
     """A text that missed twice in one partition (expired, say) has another cause."""
     assert noted(chat("what is DNS?"), chat("what is DNS?")) == []
+
+
+def test_no_text_is_kept() -> None:
+    """A request that must not be stored leaves no word behind."""
+    churn = Churn(lambda *_: None)
+    text = "a secret that no-store shall keep from " + "memory"
+    churn.note("acme", judge(chat(text), POLICY))
+
+    assert text not in strings_within(churn)
+
+
+def strings_within(root: object) -> set[str]:
+    found, left, seen = set(), [root], set()
+    while left:
+        one = left.pop()
+        if id(one) in seen or isinstance(one, type) or callable(one):
+            continue
+        seen.add(id(one))
+        if isinstance(one, str):
+            found.add(one)
+        left += gc.get_referents(one)
+    return found

@@ -14,7 +14,8 @@ from router.types import Completion, Delta, Usage
 DOWN = ProviderUnavailable("down", kind="http_503")
 BUSY = ProviderUnavailable("busy", kind="http_429", retry_after_s=3.0)
 SLOW = ProviderTimeout("slow", kind="timeout", is_billable=True)
-REFUSED = ProviderRejected("policy", kind="http_400")
+REFUSED = ProviderRejected("policy", kind="policy")
+TOO_LONG = ProviderRejected("context is 4096 tokens", kind="http_400")
 
 
 class Waits(list[float]):
@@ -59,6 +60,70 @@ async def test_a_rejected_request_is_not_retried() -> None:
         await answer(tested, ["small", "large"])
 
     assert provider.calls == ["small"]
+
+
+@pytest.mark.parametrize("kind", ["http_400", "http_413", "http_422"])
+async def test_what_may_be_the_models_own_limit_goes_to_the_next_model(kind: str) -> None:
+    """A context too short or a parameter too new for the cheap model fails no request."""
+    refused = ProviderRejected("too long", kind=kind)
+    tested, provider, waits = fallback({"small": refused, "large": "answer"}, tries_per_model=2)
+
+    assert await answer(tested, ["small", "small", "large"]) == "answer"
+    assert provider.calls == ["small", "large"]
+    assert waits == []
+
+
+@pytest.mark.parametrize("second", [TOO_LONG, REFUSED])
+async def test_a_second_refusal_ends_the_walk(second: ProviderRejected) -> None:
+    """Two models agree: the first one's words are told, a third is not asked."""
+    first = ProviderRejected("the first", kind="http_400")
+    tested, provider, _ = fallback({"a": first, "b": second, "c": "answer"})
+
+    with pytest.raises(ProviderRejected, match="the first"):
+        await answer(tested, ["a", "b", "c"])
+
+    assert provider.calls == ["a", "b"]
+
+
+async def test_the_last_models_refusal_is_told_as_such() -> None:
+    """Where nobody else is left, it is the request, not an outage."""
+    tested, provider, _ = fallback({"a": DOWN, "b": TOO_LONG}, tries_per_model=1)
+
+    with pytest.raises(ProviderRejected, match="context is"):
+        await answer(tested, ["a", "b"])
+
+    assert provider.calls == ["a", "b"]
+
+
+async def test_a_refusal_followed_by_an_outage_is_an_outage() -> None:
+    """The model that would take the request is down: trying later helps."""
+    tested, _, _ = fallback({"a": TOO_LONG, "b": DOWN}, tries_per_model=1)
+
+    with pytest.raises(NoModelAvailable, match=r"a: context is 4096 tokens; b: down"):
+        await answer(tested, ["a", "b"])
+
+
+async def test_leaving_early_closes_the_upstream_at_once() -> None:
+    """Not when the garbage collector comes by: a stream nobody reads costs money."""
+    is_closed = False
+
+    class Endless(ScriptedProvider):
+        async def stream(self, call: ModelCall):  # type: ignore[no-untyped-def]  # noqa: ANN202
+            nonlocal is_closed
+            try:
+                while True:
+                    yield Delta(text="more")
+            finally:
+                is_closed = True
+
+    upstream = Upstream(model="a", provider_name="p", provider=Endless(), provider_model="a")
+    tested = Fallback({"a": upstream}, Patience(), lambda *_: 0)
+    events = tested.call(["a"], chat(), Walk(), is_streamed=True)
+    await anext(events)
+
+    await events.aclose()
+
+    assert is_closed
 
 
 async def test_the_next_model_answers_when_one_stays_down() -> None:
@@ -130,7 +195,7 @@ async def test_every_attempt_is_noted_with_what_it_cost() -> None:
         ("c", "ok", False),
     ]
     assert walk.attempts[0].cost_nanos == 0
-    assert walk.model == "c"
+    assert walk.attempts[-1].model == "c"
 
 
 async def test_after_the_first_piece_there_is_no_second_model() -> None:
@@ -163,6 +228,6 @@ async def test_a_call_cut_short_is_written_off_as_unknown() -> None:
     await anext(events)
 
     walk.close_running("cancelled")
-    await events.aclose()  # type: ignore[attr-defined]
+    await events.aclose()
 
     assert [(a.status, a.usage, a.cost_nanos) for a in walk.attempts] == [("cancelled", None, None)]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from fakes_requests import chat, message
 
@@ -102,3 +104,77 @@ def test_what_cannot_be_compared_is_only_repeated_exactly(
 ) -> None:
     """Without content, or outside the calibrated language, alike means nothing."""
     assert judged(chat(text)).exact_only is reason
+
+
+FOREIGN = [
+    "Wo ist meine Bestellung?",
+    "¿Dónde está mi pedido?",
+    "Wie ist das Wetter heute in Berlin?",
+]
+
+
+@pytest.mark.parametrize("text", FOREIGN)
+def test_a_text_in_another_language_stays_with_its_user(text: str) -> None:
+    """The rules read English: what they cannot read may be personal."""
+    ann, bob = (judged(chat(text, attribution=user)) for user in (ANN, BOB))
+
+    assert ann.split.partition != bob.split.partition
+    assert ann.barrier is None
+
+
+@pytest.mark.parametrize("text", FOREIGN)
+def test_a_text_in_another_language_without_a_user_is_not_reused(text: str) -> None:
+    """There is nobody to keep it for."""
+    assert judged(chat(text)).barrier is MissReason.PERSONAL_WITHOUT_USER
+
+
+def test_a_text_in_another_language_lives_an_hour_at_most() -> None:
+    """It may ask for the weather; within an hour its user may have the same answer again."""
+    reuse = judged(chat(FOREIGN[-1], attribution=ANN))
+
+    assert (reuse.ttl_s, reuse.max_age_s) == (3_600, 3_600)
+
+
+def test_an_earlier_turn_in_another_language_counts_as_the_last_one() -> None:
+    """A bare "and when?" is about the order nobody could read of."""
+    turns = (message(FOREIGN[0]), message("Unterwegs.", Role.ASSISTANT), message("and when?"))
+
+    assert judged(chat(messages=turns)).barrier is MissReason.PERSONAL_WITHOUT_USER
+
+
+@pytest.mark.parametrize("text", ["yes", "", "ok", "print(sorted(xs)[::-1])", "SELECT * FROM t"])
+def test_text_without_language_is_shared_as_before(text: str) -> None:
+    """Code and bare assent are in no language."""
+    reuse = judged(chat(text))
+
+    assert (reuse.barrier, reuse.max_age_s) == (None, None)
+
+
+def test_an_earlier_time_bound_turn_makes_the_conversation_time_bound() -> None:
+    """A bare "and in Bergen?" asks for today's weather, too."""
+    turns = (
+        message("what is the weather in Oslo today?"),
+        message("Rain.", Role.ASSISTANT),
+        message("and in Bergen?"),
+    )
+
+    assert judged(chat(messages=turns)).barrier is MissReason.TIME_BOUND
+
+
+def test_turns_too_long_ago_to_be_read_keep_the_conversation_with_its_user() -> None:
+    """What was not looked at is not shared."""
+    turns = tuple(message(f"explain theorem {n}") for n in range(30))
+
+    assert judged(chat(messages=turns)).barrier is MissReason.PERSONAL_WITHOUT_USER
+    assert judged(chat(messages=turns[-20:])).barrier is None
+
+
+def test_a_long_conversation_is_judged_in_bounded_time() -> None:
+    """200 turns of 4,096 characters hold the event loop for a blink; 1 s before it was bounded."""
+    prose = "The quick brown fox explained that a friend had gone over the river. " * 60
+    turns = tuple(message(f"{n} {prose}"[:4_096]) for n in range(200))
+    start = time.process_time()
+
+    judged(chat(messages=turns))
+
+    assert time.process_time() - start < 0.1  # 0.02 on an idle machine
