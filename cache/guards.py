@@ -419,11 +419,13 @@ def _affix_flip(a: Facts, b: Facts) -> Difference | None:
 def _stripped(word: str) -> list[str]:
     if len(word) < 6 or word in _FALSE_PREFIX:
         return []
-    found = [
-        word[len(prefix) :]
-        for prefix in _PREFIXES
-        if word.startswith(prefix) and len(word) - len(prefix) >= 4
-    ]
+    found = []
+    if word.startswith(_PREFIXES):  # most words have none, and one look tells
+        found = [
+            word[len(prefix) :]
+            for prefix in _PREFIXES
+            if word.startswith(prefix) and len(word) - len(prefix) >= 4
+        ]
     if word.endswith("less") and len(word) > 7:
         found += [word[:-4], word[:-4] + "ful", word[:-4] + "s"]
     return found

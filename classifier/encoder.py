@@ -240,7 +240,7 @@ def _runs(lengths: Sequence[int]) -> Iterator[list[int]]:
     run: list[int] = []
     for position in sorted(range(len(lengths)), key=lengths.__getitem__):
         width = lengths[position]
-        too_wide = run and width > 1.25 * lengths[run[0]] + 2
+        too_wide = run and width > 1.25 * lengths[run[0]] + 4
         if run and (too_wide or width * (len(run) + 1) > _RUN_TOKENS):
             yield run
             run = []

@@ -50,6 +50,7 @@ from router.understand import Ask, Scorer, Understand, Understanding
 
 _log = logging.getLogger(__name__)
 _MAX_BATCH = 16
+_GC_ALLOCATIONS = 20_000  # between two looks for cycles; the default looks every few requests
 _EXPIRY_INTERVAL_S = 5.0
 _ENCODER_DIM = 384
 
@@ -167,6 +168,7 @@ class App:
         self._modes.update(await self.ledger.modes())
         gc.collect()
         gc.freeze()  # what was loaded stays; looking at it again and again would stall the loop
+        gc.set_threshold(_GC_ALLOCATIONS, 20, 50)
         self._expiry = asyncio.create_task(self._expire_forever())
 
     async def close(self) -> None:
