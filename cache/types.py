@@ -19,6 +19,21 @@ Vectors = NDArray[np.float32]
 PartitionKey = NewType("PartitionKey", bytes)
 """32 bytes; everything besides the compared text that must be equal. Lookups never cross it."""
 
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedding:
+    """What an encoder makes of a text.
+
+    Attributes:
+        vector: its direction, for finding what is near.
+        tokens: its words in context, for judging pairs, as the verifier reads them: at most some
+            1,100 bytes, opaque to the cache; empty where the encoder makes none.
+    """
+
+    vector: Vector
+    tokens: bytes = b""
+
+
 EntryId = NewType("EntryId", int)
 """A positive 63-bit integer that is never given twice within one data folder."""
 
@@ -46,6 +61,9 @@ class MissReason(StrEnum):
     GUARD_CODE = "guard_code"
     GUARD_URL = "guard_url"
     GUARD_ENTITY = "guard_entity"  # two names of a kind: Paris and Rome, Monday and Friday
+    REFUTED = "refuted"  # this stored answer was reported wrong for this very text
+    BARRED = "barred"  # pairs that differ in this way turned out wrong too often here
+    THIN_EVIDENCE = "thin_evidence"  # the target asks for more than is known: exact hits only
     BELOW_THRESHOLD = "below_threshold"  # judged, and not sure enough for the target
     CACHE_DEGRADED = "cache_degraded"  # the cache failed; counted and logged, never an error
 
@@ -55,8 +73,9 @@ class ReusePolicy:
     """When a stored answer may be replayed.
 
     Attributes:
-        min_similarity: cosine floor in [-1, 1] above which a near-duplicate is served once the
-            guards are content.
+        max_error_rate: accepted share of wrong answers among the near-duplicates served, in
+            [0, 1]; 0: exact hits only.
+        min_similarity: cosine floor in [-1, 1]; candidates below it are not judged.
         n_candidates: how many nearest neighbours are judged together, at least 1.
         ttl_s: seconds an entry may be replayed after it was stored; hits do not extend it.
         freshness_s: the same for time-bound texts; 0: such texts are never reused.
@@ -64,7 +83,8 @@ class ReusePolicy:
             asks for another answer; 0: a repeat is served as any other.
     """
 
-    min_similarity: float = 0.93
+    max_error_rate: float = 0.01
+    min_similarity: float = 0.70
     n_candidates: int = 8
     ttl_s: int = 7 * 24 * 3600
     freshness_s: int = 0
@@ -78,11 +98,41 @@ class ReusePolicy:
         """
         if not -1.0 <= self.min_similarity <= 1.0:
             raise ValueError(f"min_similarity is a cosine in [-1, 1], got {self.min_similarity}")
+        if not 0.0 <= self.max_error_rate <= 1.0:
+            raise ValueError(f"max_error_rate is a share in [0, 1], got {self.max_error_rate}")
         if not 1 <= self.n_candidates <= 64:
             raise ValueError(f"n_candidates is a count in [1, 64], got {self.n_candidates}")
         for name in ("ttl_s", "freshness_s", "regenerate_s"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is a number of seconds >= 0, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatingPoint:
+    """From which P(right) on near-duplicates are served, and how far that is known to be enough.
+
+    Attributes:
+        min_p_right: in [0, 1]; None: evidence is too thin for the target, exact hits only.
+        is_certified: evidence of the namespace's own bounds the error per served near-duplicate
+            by the target; else the shipped calibration, which is a prior and no bound.
+        barred: traits of pairs (``cache.traits``) that turned out wrong too often here.
+    """
+
+    min_p_right: float | None
+    is_certified: bool = False
+    barred: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        """Check the bound.
+
+        Raises:
+            ValueError: the threshold is no probability.
+        """
+        if self.min_p_right is not None and not 0.0 <= self.min_p_right <= 1.0:
+            raise ValueError(f"min_p_right is in [0, 1] or None, got {self.min_p_right}")
+
+
+EXACT_ONLY = OperatingPoint(min_p_right=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,12 +183,12 @@ class Draft:
         input_tokens: what the call was billed for, None when it is not known.
         output_tokens: length of the answer in the model's tokens, None when it is not known.
         ttl_s: seconds the answer may be replayed; 0: expired at once.
-        vector: of the text, None where the encoder was not at hand: the cache makes it.
+        embedding: of the text, None where the encoder was not at hand: the cache makes it.
         scores: P(adequate) per tier for the text; may be empty.
         user: who asked; empty when unknown.
         conversation: where it was asked; empty when unknown.
         tags: the caller's words for later invalidation.
-        exact_only: only an exact repeat may be served by it, so it gets no vector.
+        exact_only: only an exact repeat may be served by it, so it is not embedded.
     """
 
     partition: PartitionKey
@@ -149,7 +199,7 @@ class Draft:
     input_tokens: int | None
     output_tokens: int | None
     ttl_s: int
-    vector: Vector | None = None
+    embedding: Embedding | None = None
     scores: tuple[float, ...] = ()
     user: str = ""
     conversation: str = ""
@@ -168,7 +218,8 @@ class Query:
     Attributes:
         partition: only its own entries are looked at.
         text: the compared text as it came; the cache normalizes it.
-        policy: thresholds of the namespace.
+        policy: the namespace's rules.
+        point: the namespace's operating point, now.
         permit: the caller's word on single entries.
         max_age_s: entries stored longer ago than this are too old; None: their TTL decides alone.
         exact_only: the reason why only an exact repeat may be served; None: near-duplicates too.
@@ -178,6 +229,7 @@ class Query:
     text: str
     policy: ReusePolicy
     permit: Permit
+    point: OperatingPoint = EXACT_ONLY
     max_age_s: float | None = None
     exact_only: MissReason | None = None
 
@@ -194,6 +246,7 @@ class Hit:
         similarity: cosine to the query; 1.0 when exact.
         p_right: P(the answer serves the query) as the decision saw it; 1.0 when exact.
         age_s: seconds since it was stored.
+        traits: how the two texts differ (``cache.traits``); empty when exact.
     """
 
     head: Head
@@ -203,6 +256,7 @@ class Hit:
     similarity: float
     p_right: float
     age_s: float
+    traits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,12 +268,15 @@ class Miss:
         similarity: cosine of the best candidate that was looked at, None when there was none.
         nearest: the id of that candidate.
         p_right: the decision's probability for it: 0 where a guard vetoed, None when not judged.
+        traits: how its text differs (``cache.traits``), where it was judged and only not sure
+            enough, so that the answer that now comes can be compared with it.
     """
 
     reason: MissReason
     similarity: float | None = None
     nearest: EntryId | None = None
     p_right: float | None = None
+    traits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
