@@ -15,11 +15,14 @@ import numpy as np
 
 from benchmarks import console
 from benchmarks.errors import UnusableInput
-from cache.types import Vector, Vectors
+from cache.policy import WordingVerifier
+from cache.types import Embedding, Vector, Vectors
 from classifier.encoder import OnnxEncoder
 from classifier.errors import ClassifierError
+from classifier.pair import PairModel
 
 _CHUNK = 256
+_ORIGINAL = Path(__file__).resolve().parent / "original_encoder"
 
 
 class BulkEncoder(Protocol):
@@ -71,13 +74,26 @@ def shipped_encoder() -> OnnxEncoder:
         raise UnusableInput(f"the encoder does not load: {error}") from error
 
 
+@lru_cache(maxsize=1)
 def original_encoder() -> OnnxEncoder:
-    """Return all-MiniLM-L6-v2 as published, what ``static`` figures stand on.
+    """Return all-MiniLM-L6-v2 as published, in int8: what ``static`` figures stand on.
 
-    Today the shipped encoder is its unmodified int8 export, so both are one; when the shipped one
-    is fine-tuned, the export of the original stays as an artifact of its own and is loaded here.
+    Raises:
+        UnusableInput: its artifact is missing or damaged.
     """
-    return shipped_encoder()
+    try:
+        return OnnxEncoder.load(_ORIGINAL)
+    except ClassifierError as error:
+        raise UnusableInput(f"the original encoder does not load: {error}") from error
+
+
+@lru_cache(maxsize=1)
+def shipped_verifier() -> PairModel | WordingVerifier:
+    """Return the verifier the service runs with the shipped encoder."""
+    try:
+        return PairModel.load(encoder_id=shipped_encoder().encoder_id)
+    except ClassifierError:
+        return WordingVerifier()
 
 
 def encode_all(
@@ -107,6 +123,19 @@ def encode_all(
         file.parent.mkdir(parents=True, exist_ok=True)
         np.save(file, vectors)
     return Encoded(vectors, row_of)
+
+
+def embed_all(encoder: OnnxEncoder, texts: Sequence[str], what: str) -> dict[str, Embedding]:
+    """Embed every distinct text once; see ``encode_all``."""
+    by_length = sorted(dict.fromkeys(texts), key=len, reverse=True)
+    chunks = [by_length[i : i + _CHUNK] for i in range(0, len(by_length), _CHUNK)]
+    found: dict[str, Embedding] = {}
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        runs = pool.map(encoder.embed, chunks)
+        for chunk, run in console.track(zip(chunks, runs, strict=True), what, len(chunks)):
+            for text, one in zip(chunk, run, strict=True):
+                found[text] = one
+    return found
 
 
 def _digest(texts: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,21 @@ import numpy as np
 
 from benchmarks import console, metrics
 from benchmarks.datasets import Pair, pairs
-from benchmarks.encoding import encode_all, original_encoder, shipped_encoder
+from benchmarks.encoding import (
+    embed_all,
+    encode_all,
+    original_encoder,
+    shipped_encoder,
+    shipped_verifier,
+)
 from benchmarks.errors import UnusableInput
 from benchmarks.metrics import Floats
 from benchmarks.shipped import plain_request, shipped_policy
 from cache.normalize import canonical
-from cache.policy import Candidate, Wording, WordingVerifier, decide
-from cache.ports import Encoder, PairVerifier
-from cache.types import MissReason
+from cache.policy import JUDGE_ALL, Candidate, Wording, decide
+from cache.ports import PairVerifier
+from cache.types import Embedding, MissReason, OperatingPoint
+from classifier.encoder import OnnxEncoder
 from router import reuse
 from router.settings import NamespacePolicy
 
@@ -75,54 +82,74 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if not numbered:
         raise UnusableInput(f"{args.file} has no rows to judge; splits are named by --split")
     rows = [pair for _, pair in numbered]
-    encoder = shipped_encoder()
-    cosines = _cosines(encoder, rows, args.vectors)
-    policy, verifier = shipped_policy(), WordingVerifier()
-    judged = [
-        judge(pair, float(cosine), policy, verifier, encoder)
-        for pair, cosine in console.track(
-            zip(rows, cosines, strict=True), "deciding", total=len(rows)
-        )
-    ]
+    encoder, verifier = shipped_encoder(), shipped_verifier()
+    texts = [canonical(text) for pair in rows for text in (pair.a, pair.b)]
+    embeddings = embed_all(encoder, texts, "encoding")
+    policy = shipped_policy()
+    subject = Subject(
+        policy=policy,
+        point=OperatingPoint(min_p_right=verifier.min_p_right(policy.reuse.max_error_rate)),
+        verifier=verifier,
+        unseen_of=encoder.unseen,
+        embeddings=embeddings,
+    )
+    judged = [judge(pair, subject) for pair in console.track(rows, "deciding", total=len(rows))]
     labels = np.array([pair.duplicate for pair in rows], dtype=np.int64)
     wrong = [i for i, one in enumerate(judged) if one.is_served and not labels[i]]
     if args.show:
         _show([(rows[i], judged[i]) for i in wrong[: args.show]])
     result = figures(judged, labels)
     result["wrong_rows"] = [numbered[i][0] for i in wrong[:_MAX_ROWS_NAMED]]
-    result["artifacts"] = {"encoder": encoder.encoder_id, "verifier": "cosine"}
+    result["artifacts"] = {"encoder": encoder.encoder_id, "verifier": verifier.verifier_id}
     if args.static:
         original = original_encoder()
-        plain = cosines if original is encoder else _cosines(original, rows, args.vectors)
-        result["static"] = ranking(plain, labels)
-        result["static_shipped"] = ranking(cosines, labels)
+        result["static"] = ranking(_cosines(original, rows, args.vectors), labels)
+        shipped = np.array([one.similarity for one in judged])
+        result["static_shipped"] = ranking(shipped, labels)
         result["artifacts"]["original_encoder"] = original.encoder_id
     return result
 
 
-def judge(
-    pair: Pair,
-    cosine: float,
-    policy: NamespacePolicy,
-    verifier: PairVerifier,
-    encoder: Encoder,
-) -> Judged:
-    """Take one pair through the production decision.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What decides.
 
-    Args:
-        pair: ``a`` is stored, ``b`` asks.
-        cosine: of the two vectors.
+    Attributes:
         policy: the namespace's rules.
-        verifier: judges what no guard objects to.
-        encoder: knows what it does not see of a text.
+        point: the namespace's operating point.
+        verifier: judges pairs.
+        unseen_of: what the encoder does not see of a text.
+        embeddings: of every canonical text of the file.
     """
+
+    policy: NamespacePolicy
+    point: OperatingPoint
+    verifier: PairVerifier
+    unseen_of: Callable[[str], str]
+    embeddings: Mapping[str, Embedding]
+
+    def wording(self, text: str) -> Wording:
+        """Return a canonical text as the decision takes it."""
+        return Wording(text, self.unseen_of, self.embeddings[text].tokens)
+
+
+def judge(pair: Pair, subject: Subject) -> Judged:
+    """Take one pair through the production decision: ``a`` is stored, ``b`` asks."""
+    a, b = canonical(pair.a), canonical(pair.b)
+    cosine = float(subject.embeddings[a].vector @ subject.embeddings[b].vector)
     started = time.perf_counter()
-    stored = Wording(canonical(pair.a), encoder.unseen)
-    asked = Wording(canonical(pair.b), encoder.unseen)
-    candidate = Candidate(stored, cosine)
-    decision = decide(asked, [candidate], policy.reuse, verifier, judged_from=-1.0)
+    decision = decide(
+        subject.wording(b),
+        [Candidate(subject.wording(a), cosine)],
+        subject.policy.reuse,
+        subject.point,
+        subject.verifier,
+        floor=JUDGE_ALL,
+    )
     decision_ms = (time.perf_counter() - started) * 1e3
-    reason = decision.reason or _rule_against(pair, policy, is_exact=decision.is_exact)
+    reason = decision.reason or _rule_against(pair, subject.policy, is_exact=decision.is_exact)
+    if cosine < subject.policy.reuse.min_similarity:
+        reason = reason or MissReason.NOTHING_SIMILAR  # a lookup would not judge it
     return Judged(
         p_right=decision.p_right or 0.0,
         similarity=cosine,
@@ -178,7 +205,7 @@ def ranking(scores: Floats, labels: metrics.Ints) -> dict[str, Any]:
     }
 
 
-def _cosines(encoder: Encoder, rows: Sequence[Pair], keep: Path | None) -> Floats:
+def _cosines(encoder: OnnxEncoder, rows: Sequence[Pair], keep: Path | None) -> Floats:
     texts = [(canonical(pair.a), canonical(pair.b)) for pair in rows]
     encoded = encode_all(encoder, [text for both in texts for text in both], "encoding", keep)
     a, b = (encoded.of([both[side] for both in texts]) for side in (0, 1))

@@ -14,11 +14,10 @@ import numpy as np
 
 from benchmarks import console, metrics
 from benchmarks.datasets import Grouped, groups
-from benchmarks.encoding import encode_all, original_encoder, shipped_encoder
+from benchmarks.encoding import BulkEncoder, encode_all, original_encoder, shipped_encoder
 from benchmarks.errors import UnusableInput
 from benchmarks.replay import Tally, Verdict, n_repeats, static_figures, verdict
 from cache.normalize import canonical
-from cache.ports import Encoder
 
 _MAX_ROWS_NAMED = 200
 
@@ -93,7 +92,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     numbered = shuffled(list(groups(args.file)), args.seed, args.limit)
     if not numbered:
         raise UnusableInput(f"{args.file} has no rows")
-    from benchmarks.stream_service import NOTE, opened  # the service, only when there is work
+    from benchmarks.stream_service import opened  # the service, only when there is work
 
     rows = [row for _, row in numbered]
     encoder = shipped_encoder()
@@ -109,13 +108,12 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "max_error_rate": args.max_error_rate,
         "learn": args.learn,
         "static": static,
-        "static_shipped": static if original is encoder else _static(rows, encoder, args),
+        "static_shipped": _static(rows, encoder, args),
         "wrong_rows": [
             [numbered[hit.asked][0], numbered[hit.stored][0]] for hit in wrong[:_MAX_ROWS_NAMED]
         ],
         "artifacts": {**about.artifacts, "original_encoder": original.encoder_id},
         "degraded": about.degraded,
-        "note": NOTE,
     }
 
 
@@ -173,7 +171,7 @@ def figures(tally: Tally, rows: Sequence[Grouped]) -> dict[str, Any]:
 
 
 def _static(
-    rows: Sequence[Grouped], encoder: Encoder, args: argparse.Namespace
+    rows: Sequence[Grouped], encoder: BulkEncoder, args: argparse.Namespace
 ) -> dict[str, float | int | None]:
     texts = [canonical(row.text) for row in rows]
     encoded = encode_all(encoder, texts, "encoding for the static thresholds", args.vectors)

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-from benchmarks.encoding import shipped_encoder
+from benchmarks.encoding import shipped_encoder, shipped_verifier
 from benchmarks.errors import UnusableInput
 from benchmarks.shipped import NAMESPACE, complexity_card, plain_request, shipped_settings
 from benchmarks.stream import Served, StreamSubject
@@ -15,10 +15,6 @@ from router.app import App, build
 from router.ledger.types import FeedbackKind, Outcome
 from router.types import Answer, Usage
 
-NOTE = (
-    "--max-error-rate chooses the static thresholds only: the shipped reuse decision is a fixed "
-    "cosine threshold with guards, and takes no target yet"
-)
 _ANSWER = "This is the answer that was stored for row "
 _USAGE = Usage(input_tokens=20, output_tokens=20)
 
@@ -36,7 +32,7 @@ class ServiceSubject:
         self._last: LookedUp | None = None
         self.artifacts: Mapping[str, str] = {
             "encoder": shipped_encoder().encoder_id,
-            "verifier": "cosine",
+            "verifier": shipped_verifier().verifier_id,
             "complexity": str(complexity_card().get("id", "rules")),
         }
         self.degraded: Sequence[str] = list(app.notices)
@@ -77,15 +73,18 @@ async def opened(max_error_rate: float) -> AsyncIterator[StreamSubject]:
     """Open an empty service on embedded defaults, in a folder that vanishes with it.
 
     Args:
-        max_error_rate: handed to the configuration as soon as that takes one; see ``NOTE``.
+        max_error_rate: the target, as in the configuration.
 
     Raises:
         UnusableInput: the service starts without its encoder: the figures would be of no use.
     """
-    del max_error_rate
     with tempfile.TemporaryDirectory(prefix="scrimp-stream-") as folder:
         settings = shipped_settings(
-            {"service.data_folder": folder, "limits.feedback_per_minute": 1_000_000}
+            {
+                "service.data_folder": folder,
+                "limits.feedback_per_minute": 1_000_000,
+                "cache.max_error_rate": max_error_rate,
+            }
         )
         async with build(settings) as app:
             if any(notice.startswith("encoder") for notice in app.notices):

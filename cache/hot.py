@@ -43,7 +43,8 @@ class HotAnswers:
 
     def put(self, entry_id: EntryId, wording: Wording, answer: bytes) -> Hot:
         """Keep an entry; return it, kept or not."""
-        hot = Hot(wording, answer, len(wording.text) + len(answer) + _OVERHEAD_BYTES)
+        n_bytes = len(wording.text) + len(wording.tokens) + len(answer) + _OVERHEAD_BYTES
+        hot = Hot(wording, answer, n_bytes)
         if hot.n_bytes * 8 > self._max_bytes:
             return hot
         with self._lock:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from cache.hot import Hot
 from cache.normalize import canonical
-from cache.policy import Candidate, Decision, Wording, decide, floor_of
+from cache.policy import Candidate, Decision, Wording, decide
 from cache.ports import PairVerifier
 from cache.shelf import Shelf, refusal
-from cache.types import EntryId, Head, Hit, Miss, MissReason, Neighbor, Query, Vectors
+from cache.types import Embedding, EntryId, Head, Hit, Miss, MissReason, Neighbor, Query
 
 
 @dataclass(slots=True)
@@ -26,35 +26,38 @@ def find_near(
     shelf: Shelf,
     verifier: PairVerifier,
     queries: Sequence[Query],
-    vectors: Vectors,
+    embeddings: Sequence[Embedding],
     now_s: float,
 ) -> list[Hit | Miss]:
-    """Answer each query from entries near its vector, or say why not.
+    """Answer each query from entries near it, or say why not.
 
     Args:
         shelf: the entries.
         verifier: judges pairs.
         queries: what is asked.
-        vectors: shape (len(queries), dim), one row for each query.
+        embeddings: one for each query.
         now_s: seconds since the epoch.
 
     Raises:
         CacheError: index or store failed.
     """
     lookups = [
-        _search(shelf, query, vector) for query, vector in zip(queries, vectors, strict=True)
+        _search(shelf, query, embedding)
+        for query, embedding in zip(queries, embeddings, strict=True)
     ]
     known = _texts(shelf, lookups)
     return [_judge(shelf, verifier, lookup, known, now_s) for lookup in lookups]
 
 
-def _search(shelf: Shelf, query: Query, vector: Vectors) -> _Lookup:
-    asked = shelf.wording(canonical(query.text))
+def _search(shelf: Shelf, query: Query, embedding: Embedding) -> _Lookup:
+    asked = shelf.wording(canonical(query.text), embedding.tokens)
     if query.exact_only is not None:
         return _Lookup(query, asked, [])
-    found = shelf.index.search(query.partition, vector, query.policy.n_candidates)
-    near = []
+    found = shelf.index.search(query.partition, embedding.vector, query.policy.n_candidates)
+    near: list[tuple[Neighbor, Head]] = []
     for neighbor in found:
+        if near and neighbor.similarity < query.policy.min_similarity:
+            break  # best first: the rest is not judged
         head = shelf.catalog.head(neighbor.id)
         if head is not None and head.partition == query.partition:
             near.append((neighbor, head))
@@ -66,7 +69,7 @@ def _texts(shelf: Shelf, lookups: Sequence[_Lookup]) -> dict[EntryId, Hot]:
     known: dict[EntryId, Hot] = {}
     unread: list[EntryId] = []
     for lookup in lookups:
-        floor = floor_of(lookup.query.policy)
+        floor = lookup.query.policy.min_similarity
         for neighbor, _ in lookup.near:
             if neighbor.similarity < floor or neighbor.id in known:
                 continue
@@ -92,13 +95,17 @@ def _judge(
         return Miss(reason=query.exact_only)
     near = [(neighbor, head) for neighbor, head in lookup.near if neighbor.id in known]
     candidates = [
-        Candidate(known[head.id].wording, neighbor.similarity, refusal(head, query, now_s))
+        Candidate(
+            known[head.id].wording,
+            neighbor.similarity,
+            refusal(head, query, now_s),
+            *shelf.refutations(head.id, lookup.asked.text),
+        )
         for neighbor, head in near
     ]
-    decision = decide(lookup.asked, candidates, query.policy, verifier)
+    decision = decide(lookup.asked, candidates, query.policy, query.point, verifier)
     if decision.served is None:
-        best = near[0] if near else lookup.near[0] if lookup.near else None
-        return _miss(decision, None if best is None else best[0])
+        return _miss(decision, lookup, near, known)
     neighbor, head = near[decision.served]
     shelf.catalog.visit(head.id)
     return Hit(
@@ -109,13 +116,29 @@ def _judge(
         similarity=1.0 if decision.is_exact else neighbor.similarity,
         p_right=decision.p_right or 0.0,
         age_s=max(0.0, now_s - head.created_at_s),
+        asked=lookup.asked.text,
     )
 
 
-def _miss(decision: Decision, best: Neighbor | None) -> Miss:
+def _miss(
+    decision: Decision,
+    lookup: _Lookup,
+    near: Sequence[tuple[Neighbor, Head]],
+    known: dict[EntryId, Hot],
+) -> Miss:
     reason = decision.reason or MissReason.NOTHING_SIMILAR
-    if best is None:
+    if decision.best is not None:
+        neighbor, head = near[decision.best]
+        text = known[head.id].wording.text
+    elif lookup.near:
+        neighbor, text = lookup.near[0][0], ""
+    else:
         return Miss(reason=reason)
     return Miss(
-        reason=reason, similarity=best.similarity, nearest=best.id, p_right=decision.p_right
+        reason=reason,
+        similarity=neighbor.similarity,
+        nearest=neighbor.id,
+        p_right=decision.p_right,
+        nearest_text=text,
+        asked=lookup.asked.text,
     )

@@ -1,17 +1,20 @@
 """The reuse decision: may one of these stored answers serve this prompt? Pure.
 
 ``decide`` is the only way to a near-duplicate hit; lookups, explanations and benchmarks all take
-it. Of the candidates, most similar first, it goes on with those above the floor and asks of each,
-in this order:
+it. Candidates above the floor are judged together: the verifier says how probable it is that each
+one's answer is right, and then, from the most probable on, each is asked, in this order:
 
-1. is it refused on its own account (expired, model, length)?
-2. is the same text meant? Then it serves, with probability 1;
-3. do the parts outside the encoder's window differ?  BEYOND_WINDOW
-4. does a guard object (numbers, negation, ...), or does a name stand on one side only?
-5. how probable is it that its answer is right, and is it similar enough?  BELOW_THRESHOLD
+1. is the same text meant? Then it serves, with probability 1, unless 3 objects;
+2. is it probable enough for the operating point?               BELOW_THRESHOLD, THIN_EVIDENCE
+3. is it refused on its own account (expired, model, length)?
+4. was it reported wrong for this very text?                    REFUTED
+5. do the parts outside the encoder's window differ?            BEYOND_WINDOW
+6. does a guard object (numbers, negation, ...), or, where the verifier is not very sure, does a
+   name stand on one side only?                                 GUARD_...
+7. did pairs that differ in this way turn out wrong here?       BARRED
 
-The most probable candidate that passes is served. When none does, the miss carries the reason of
-the most similar candidate, so that the same candidates always give the same reason.
+The first that passes is served. When none does, the miss carries the reason of the most probable
+candidate.
 """
 
 from __future__ import annotations
@@ -25,15 +28,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cache.guards import Facts, compare_facts, facts_of, other_entity
-from cache.ports import PairVerifier
-from cache.types import MissReason, ReusePolicy
+from cache.ports import PairVerifier, Prompt
+from cache.traits import traits_of_pair
+from cache.types import MissReason, OperatingPoint, ReusePolicy
 from cache.wording import is_other_wording
 
-JUDGED_FROM = 0.80
-"""Cosine below which no candidate is judged, unless the policy's own floor is lower still."""
+JUDGE_ALL = -1.0
+"""A cosine floor that lets everything be judged, as explanations do."""
 
-MIN_P_RIGHT = 0.8
-"""P(right) below which no near-duplicate is served, however alike; see ``WordingVerifier``."""
+_SURER = 4.0
+"""How many times smaller P(wrong) must be where there is a doubt, or an entry was wrong before."""
 
 
 def remembered_facts(text: str) -> Facts:
@@ -46,12 +50,18 @@ _short_facts = lru_cache(maxsize=2_048)(facts_of)
 
 
 class Wording:
-    """A canonical text with what the decision wants to know of it, worked out when first asked."""
+    """A canonical text with what the decision wants to know of it, worked out when first asked.
 
-    __slots__ = ("_facts", "_unseen", "_unseen_of", "text")
+    Attributes:
+        text: the text.
+        tokens: its token vectors for the verifier; empty where there are none.
+    """
 
-    def __init__(self, text: str, unseen_of: Callable[[str], str]) -> None:
+    __slots__ = ("_facts", "_unseen", "_unseen_of", "text", "tokens")
+
+    def __init__(self, text: str, unseen_of: Callable[[str], str], tokens: bytes = b"") -> None:
         self.text = text
+        self.tokens = tokens
         self._unseen_of = unseen_of
         self._facts: Facts | None = None
         self._unseen: str | None = None
@@ -79,11 +89,15 @@ class Candidate:
         wording: its text.
         similarity: cosine to the query.
         refusal: why it may not serve whatever it says, None when it may.
+        n_refuted: how many texts its answer was reported wrong for; makes it stricter.
+        is_refuted: this very text is one of them.
     """
 
     wording: Wording
     similarity: float
     refusal: MissReason | None = None
+    n_refuted: int = 0
+    is_refuted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +106,9 @@ class Decision:
 
     Attributes:
         served: position of the candidate that serves, None when none does.
+        best: position of the most probable candidate; None where none was judged.
         reason: why none serves, None when one does.
-        p_right: P(its answer is right) of the served candidate, else of the most similar one: 0
+        p_right: P(its answer is right) of the served candidate, else of the most probable one: 0
             where a guard vetoed, None where nothing was judged.
         is_exact: the texts are equal.
     """
@@ -101,115 +116,148 @@ class Decision:
     served: int | None
     reason: MissReason | None
     p_right: float | None
+    best: int | None = None
     is_exact: bool = False
 
 
 class WordingVerifier:
-    """P(same answer) from cosine and wording, until a trained verifier takes its place.
+    """P(same answer) from cosine and wording: what judges when the trained pair model is missing.
 
     Texts that say the same words in the same order: a logistic curve of the cosine. Texts that do
     not (``cache.wording``): at most 0.75, whatever the cosine, for there it tells little: among
     such pairs above 0.80 that the guards let pass, 76 % of Quora's were right, 63 % of CheckList's
-    and 41 % of PAWS', and over all sets a higher cosine made none surer. Fitted by maximum
-    likelihood to 2,874 such training pairs (Quora, CheckList, PAWS-Wiki, antonyms, medical; every
-    set with the same weight). Right for these on average, and no calibration for other traffic.
+    and 41 % of PAWS', and over all sets a higher cosine made none surer. Below a cosine of 0.93
+    nothing is judged. Fitted by maximum likelihood to 2,874 such training pairs (Quora, CheckList,
+    PAWS-Wiki, antonyms, medical; every set with the same weight). Right for these on average, and
+    no calibration for other traffic.
     """
 
+    verifier_id = "wording"
+
     def p_same_answer(
-        self, query: str, candidates: Sequence[str], similarities: NDArray[np.float32]
+        self, query: Prompt, candidates: Sequence[Prompt], similarities: NDArray[np.float32]
     ) -> NDArray[np.float32]:
         """Return P(same answer) for each candidate, shape (len(candidates),)."""
-        asked = remembered_facts(query)
+        asked = remembered_facts(query.text)
         return np.array(
             [
-                _p_other_wording(similarity)
-                if is_other_wording(asked, remembered_facts(candidate))
-                else _p_same_wording(similarity)
+                _p_by_wording(asked, candidate.text, similarity)
                 for candidate, similarity in zip(candidates, similarities.tolist(), strict=True)
             ],
             dtype=np.float32,
         )
 
+    def min_p_right(self, max_error_rate: float) -> float | None:
+        """Return the P(right) to serve from; one for every target, for this is no calibration."""
+        return 0.8 if max_error_rate > 0 else None
 
-def _p_same_wording(similarity: float) -> float:
+
+_WORDING_FLOOR = 0.93
+
+
+def _p_by_wording(asked: Facts, candidate: str, similarity: float) -> float:
+    if similarity < _WORDING_FLOOR:
+        return 0.0
+    if is_other_wording(asked, remembered_facts(candidate)):
+        return 0.75 / (1 + math.exp(-13.0 * (similarity - 0.79)))
     return 1 / (1 + math.exp(-30.3 * (similarity - 0.851)))
-
-
-def _p_other_wording(similarity: float) -> float:
-    return 0.75 / (1 + math.exp(-13.0 * (similarity - 0.79)))
-
-
-def floor_of(policy: ReusePolicy, judged_from: float = JUDGED_FROM) -> float:
-    """Return the cosine from which on candidates are judged."""
-    return min(judged_from, policy.min_similarity)
 
 
 def decide(
     asked: Wording,
     candidates: Sequence[Candidate],
     policy: ReusePolicy,
+    point: OperatingPoint,
     verifier: PairVerifier,
     *,
-    judged_from: float = JUDGED_FROM,
+    floor: float | None = None,
 ) -> Decision:
     """Decide which candidate serves; see the module's docstring.
 
     Args:
         asked: the query.
         candidates: of the query's partition, most similar first.
-        policy: the namespace's thresholds.
-        verifier: gives P(same answer) for candidates that nothing objects to.
-        judged_from: cosine floor; -1 judges everything, as explanations do.
+        policy: the namespace's rules.
+        point: the namespace's operating point.
+        verifier: gives P(same answer).
+        floor: cosine from which on candidates are judged, None: the policy's.
     """
-    if not candidates or candidates[0].similarity < floor_of(policy, judged_from):
+    least = policy.min_similarity if floor is None else floor
+    judged = [candidate for candidate in candidates if candidate.similarity >= least]
+    if not judged:
         return Decision(served=None, reason=MissReason.NOTHING_SIMILAR, p_right=None)
-    # Only what may be served is judged, and the most similar one for its reason.
-    judged = [
-        i for i, c in enumerate(candidates) if i == 0 or c.similarity >= policy.min_similarity
-    ]
-    objections = {i: _objection(asked, candidates[i]) for i in judged}
-    p_right = _probabilities(asked, candidates, [i for i in judged if not objections[i]], verifier)
-    passing = [i for i in p_right if _passes(asked, candidates[i], p_right[i], policy)]
-    if passing:
-        served = max(passing, key=lambda i: (p_right[i], -i))
-        return Decision(
-            served=served,
-            reason=None,
-            p_right=p_right[served],
-            is_exact=candidates[served].wording.text == asked.text,
-        )
-    if candidates[0].refusal is not None:
-        return Decision(served=None, reason=candidates[0].refusal, p_right=None)
-    reason = objections[0] or MissReason.BELOW_THRESHOLD
-    return Decision(served=None, reason=reason, p_right=p_right.get(0, 0.0))
+    p_right = _probabilities(asked, judged, verifier)
+    order = sorted(range(len(judged)), key=lambda i: -p_right[i])
+    best, missed = order[0], None
+    for i in order:
+        refused = _verdict(asked, judged[i], p_right[i], point)
+        if refused is None:
+            is_exact = judged[i].wording.text == asked.text
+            return Decision(served=i, best=i, reason=None, p_right=p_right[i], is_exact=is_exact)
+        missed = missed or refused
+        if p_right[i] < (point.min_p_right or 0.0):
+            break  # those behind are less probable still
+    assert missed is not None  # there was at least one
+    return Decision(served=None, best=best, reason=missed[0], p_right=missed[1])
 
 
-def _objection(asked: Wording, candidate: Candidate) -> MissReason | None:
-    wording = candidate.wording
-    if candidate.refusal is not None or wording.text == asked.text:
-        return candidate.refusal
-    if wording.unseen != asked.unseen:
-        return MissReason.BEYOND_WINDOW
-    veto = compare_facts(asked.facts, wording.facts)
-    if veto is None and other_entity(asked.facts, wording.facts):
-        return MissReason.GUARD_ENTITY  # a cosine is never sure enough to overlook a name
-    return veto
-
-
-def _passes(asked: Wording, candidate: Candidate, p_right: float, policy: ReusePolicy) -> bool:
+def _verdict(
+    asked: Wording, candidate: Candidate, p_right: float, point: OperatingPoint
+) -> tuple[MissReason, float | None] | None:
+    """Return why a candidate does not serve, with what remains of its P(right); None: it does."""
+    if candidate.refusal is not None:
+        return candidate.refusal, None
     if candidate.wording.text == asked.text:
-        return True
-    return candidate.similarity >= policy.min_similarity and p_right >= MIN_P_RIGHT
+        return None
+    veto = _veto(asked, candidate)
+    if veto is not None:
+        return veto, 0.0
+    reason = _doubt(asked, candidate, p_right, point)
+    return None if reason is None else (reason, p_right)
+
+
+def _veto(asked: Wording, candidate: Candidate) -> MissReason | None:
+    """Return what no probability overrides."""
+    if candidate.is_refuted:
+        return MissReason.REFUTED
+    if candidate.wording.unseen != asked.unseen:
+        return MissReason.BEYOND_WINDOW
+    return compare_facts(asked.facts, candidate.wording.facts)
+
+
+def _doubt(
+    asked: Wording, candidate: Candidate, p_right: float, point: OperatingPoint
+) -> MissReason | None:
+    """Return why the probability is not enough here."""
+    if point.min_p_right is None:
+        return MissReason.THIN_EVIDENCE
+    if p_right < _stricter(point.min_p_right, candidate.n_refuted):
+        return MissReason.BELOW_THRESHOLD
+    if p_right < _stricter(point.min_p_right, candidate.n_refuted + 1) and other_entity(
+        asked.facts, candidate.wording.facts
+    ):
+        return MissReason.GUARD_ENTITY
+    if not point.barred.isdisjoint(_traits(asked, candidate, point)):
+        return MissReason.BARRED
+    return None
+
+
+def _traits(asked: Wording, candidate: Candidate, point: OperatingPoint) -> tuple[str, ...]:
+    return traits_of_pair(candidate.wording.text, asked.text) if point.barred else ()
+
+
+def _stricter(min_p_right: float, times: int) -> float:
+    return 1.0 - (1.0 - min_p_right) / _SURER**times
 
 
 def _probabilities(
-    asked: Wording, candidates: Sequence[Candidate], which: Sequence[int], verifier: PairVerifier
-) -> dict[int, float]:
-    p_right = {i: 1.0 for i in which if candidates[i].wording.text == asked.text}
-    others = [i for i in which if i not in p_right]
+    asked: Wording, judged: Sequence[Candidate], verifier: PairVerifier
+) -> list[float]:
+    p_right = [1.0 if c.wording.text == asked.text else -1.0 for c in judged]
+    others = [i for i, p in enumerate(p_right) if p < 0]
     if others:
-        similarities = np.array([candidates[i].similarity for i in others], dtype=np.float32)
-        texts = [candidates[i].wording.text for i in others]
-        p_same = verifier.p_same_answer(asked.text, texts, similarities)
-        p_right.update(zip(others, map(float, p_same), strict=True))
+        similarities = np.array([judged[i].similarity for i in others], dtype=np.float32)
+        p_same = verifier.p_same_answer(asked, [judged[i].wording for i in others], similarities)
+        for i, p in zip(others, p_same.tolist(), strict=True):
+            p_right[i] = p
     return p_right

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cache.types import Draft, EntryId, Head, Neighbor, PartitionKey, Vector, Vectors
+from cache.types import Draft, Embedding, EntryId, Head, Neighbor, PartitionKey, Vector, Vectors
 
 
 class Encoder(Protocol):
@@ -22,27 +22,39 @@ class Encoder(Protocol):
     def dim(self) -> int:
         """Length of a vector."""
 
-    def encode(self, texts: Sequence[str]) -> Vectors:
-        """Return shape (len(texts), dim), float32, rows of unit length."""
+    def embed(self, texts: Sequence[str]) -> Sequence[Embedding]:
+        """Return one embedding for each text, in order."""
 
     def unseen(self, text: str) -> str:
         """Return the part of ``text`` outside the encoder's window; empty when all was seen."""
 
 
+class Prompt(Protocol):
+    """A text as a verifier sees it."""
+
+    @property
+    def text(self) -> str:
+        """Canonical text."""
+
+    @property
+    def tokens(self) -> bytes:
+        """Its token vectors, as the encoder wrote them; empty where there are none."""
+
+
 class PairVerifier(Protocol):
     """The reuse decision's judge: P(the answer to the candidate serves the query).
 
-    Calibrated: of the pairs given 0.9, nine in ten are right.
+    Calibrated: of the pairs given 0.9, nine in ten are right. Sync; called in worker threads.
     """
 
     def p_same_answer(
-        self, query: str, candidates: Sequence[str], similarities: NDArray[np.float32]
+        self, query: Prompt, candidates: Sequence[Prompt], similarities: NDArray[np.float32]
     ) -> NDArray[np.float32]:
-        """Return shape (len(candidates),), each in [0, 1].
+        """Return shape (len(candidates),), each in [0, 1]; 0 for what it can not judge.
 
         Args:
-            query: canonical text.
-            candidates: canonical texts of stored prompts.
+            query: the prompt that asks.
+            candidates: stored prompts, at least one.
             similarities: shape (len(candidates),), cosine of each candidate to the query.
         """
 
@@ -87,6 +99,10 @@ class StoredEntry(Protocol):
         """Canonical text."""
 
     @property
+    def tokens(self) -> bytes:
+        """Token vectors of its embedding; empty where it has none."""
+
+    @property
     def answer(self) -> bytes:
         """Bytes as they were put."""
 
@@ -104,9 +120,9 @@ class EntryStore(Protocol):
         Ids grow in the order in which puts became durable.
 
         Args:
-            draft: its ``vector`` is kept when it has one.
+            draft: its ``embedding`` is kept when it has one.
             text: what the draft is found by.
-            encoder_id: names what made ``draft.vector``.
+            encoder_id: names what made ``draft.embedding``.
             now_s: becomes ``created_at_s``.
 
         Raises:
@@ -116,8 +132,16 @@ class EntryStore(Protocol):
     async def remove(self, ids: Sequence[EntryId]) -> int:
         """Remove entries, return how many there were."""
 
-    async def embed(self, ids: Sequence[EntryId], vectors: Vectors, encoder_id: str) -> None:
-        """Keep other vectors for entries; those that are gone meanwhile are skipped."""
+    async def embed(
+        self, ids: Sequence[EntryId], embeddings: Sequence[Embedding], encoder_id: str
+    ) -> None:
+        """Keep other embeddings for entries; those that are gone meanwhile are skipped."""
+
+    async def refute(self, entry_id: EntryId, mark: bytes) -> None:
+        """Keep for as long as the entry that its answer was wrong for a text; ``mark`` names it."""
+
+    def refuted(self) -> Iterator[tuple[EntryId, bytes]]:
+        """Yield every mark with its entry."""
 
     def read(self, ids: Sequence[EntryId]) -> Mapping[EntryId, StoredEntry]:
         """Return the entries that exist, whole."""

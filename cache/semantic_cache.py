@@ -20,22 +20,23 @@ from cache.catalog import matches
 from cache.errors import CacheError, EntryRefused
 from cache.near import find_near
 from cache.normalize import canonical
-from cache.policy import Candidate, Decision, WordingVerifier, decide
+from cache.policy import JUDGE_ALL, Candidate, Decision, WordingVerifier, decide
 from cache.ports import Encoder, EntryStore, PairVerifier, VectorIndex
 from cache.shelf import Shelf, refusal
 from cache.types import (
     Bounds,
     CacheStats,
     Draft,
+    Embedding,
     EntryId,
     Head,
     Hit,
     Invalidation,
     Miss,
+    OperatingPoint,
     Query,
     ReusePolicy,
     Selector,
-    Vectors,
 )
 from cache.upkeep import Upkeep
 
@@ -49,9 +50,9 @@ class SemanticCache:
     and store too.
 
     Args:
-        encoder: text to vector; used here for drafts and entries without a vector. None, where
-            there is none: exact hits only, and every vector in the store is kept for later.
-        verifier: judges pairs; None: by their cosine.
+        encoder: used here for drafts and entries without an embedding. None, where there is none:
+            exact hits only, and every embedding in the store is kept for later.
+        verifier: judges pairs; None: by cosine and wording.
         index: finds neighbours; filled at start.
         store: keeps entries.
         bounds: how much may be held.
@@ -135,44 +136,63 @@ class SemanticCache:
         """Tell whether an entry may still be found; it may leave while a batch is judged."""
         return self._shelf.catalog.head(entry_id) is not None
 
-    def find_near(self, queries: Sequence[Query], vectors: Vectors) -> list[Hit | Miss]:
+    def find_near(
+        self, queries: Sequence[Query], embeddings: Sequence[Embedding]
+    ) -> list[Hit | Miss]:
         """Answer a batch of queries from near entries. Sync: call it in a worker thread.
 
         Args:
             queries: those with ``exact_only`` get a Miss with that reason.
-            vectors: shape (len(queries), dim), the encoder's rows for the canonical texts.
+            embeddings: of the canonical texts, in order.
 
         Raises:
             CacheError: index or store failed.
         """
-        return find_near(self._shelf, self._verifier, queries, vectors, self._clock())
+        return find_near(self._shelf, self._verifier, queries, embeddings, self._clock())
 
     def explain_pair(
-        self, stored: str, asked: str, policy: ReusePolicy, *, similarity: float | None = None
-    ) -> Decision:
+        self, stored: str, asked: str, policy: ReusePolicy, point: OperatingPoint
+    ) -> tuple[Decision, float]:
         """Decide, as a lookup would, whether the answer to ``stored`` serves ``asked``.
 
-        Nothing is too far to be judged here, so that ``p_right`` is always given. Sync and slow.
+        Nothing is too far to be judged here, so that ``p_right`` is always given. Returns the
+        cosine of the two as well. Sync and slow.
 
         Args:
             stored: the prompt that has an answer.
             asked: the prompt that has none.
-            policy: thresholds.
-            similarity: cosine of the two, None: the encoder is asked.
+            policy: the rules.
+            point: the operating point.
 
         Raises:
-            CacheError: the encoder is needed, and there is none.
+            CacheError: there is no encoder.
         """
+        if self._encoder is None:
+            raise CacheError("two texts can not be compared without an encoder")
         texts = [canonical(stored), canonical(asked)]
-        if similarity is None:
-            if self._encoder is None:
-                raise CacheError("two texts can not be compared without an encoder")
-            one, other = self._encoder.encode(texts)
-            similarity = float(one @ other)
-        candidate = Candidate(self._shelf.wording(texts[0]), similarity)
-        return decide(
-            self._shelf.wording(texts[1]), [candidate], policy, self._verifier, judged_from=-1.0
+        embeddings = self._encoder.embed(texts)
+        one, other = (
+            self._shelf.wording(text, embedding.tokens)
+            for text, embedding in zip(texts, embeddings, strict=True)
         )
+        similarity = float(embeddings[0].vector @ embeddings[1].vector)
+        decision = decide(
+            other, [Candidate(one, similarity)], policy, point, self._verifier, floor=JUDGE_ALL
+        )
+        return decision, similarity
+
+    async def refute(self, entry_id: EntryId, text: str) -> None:
+        """Note that an entry's answer was wrong for a text: it never serves that text again.
+
+        For other texts the entry has to be surer from now on. Durable when this returns; an entry
+        that is gone is no error.
+
+        Raises:
+            StoreUnavailable: it holds until a restart only; call again.
+        """
+        mark = self._shelf.refute(entry_id, canonical(text))
+        if mark is not None:
+            await self._store.refute(entry_id, mark)
 
     async def store(self, draft: Draft) -> Head:
         """Keep an answer: durable when this returns, and found by the next lookup.
@@ -245,32 +265,33 @@ class SemanticCache:
 
     async def _keep(self, draft: Draft) -> Head:
         text = canonical(draft.text)
-        draft = await self._with_vector(draft, text)
+        draft = await self._with_embedding(draft, text)
         self._refuse_oversized(text, draft)
         encoder_id = "" if self._encoder is None else self._encoder.encoder_id
         head = await self._store.put(draft, text=text, encoder_id=encoder_id, now_s=self._clock())
         self._n_stored += 1
-        self._n_replaced += self._shelf.show(head, text, draft.answer, draft.vector)
-        if self._encoder is not None and draft.vector is None and not draft.exact_only:
+        self._n_replaced += self._shelf.show(head, text, draft.answer, draft.embedding)
+        if self._encoder is not None and draft.embedding is None and not draft.exact_only:
             self._shelf.unembedded[head.id] = None
         await self._undo_if_invalidated(head)
         return head
 
-    async def _with_vector(self, draft: Draft, text: str) -> Draft:
+    async def _with_embedding(self, draft: Draft, text: str) -> Draft:
         if draft.exact_only or not text:
-            return replace(draft, vector=None, exact_only=True)
+            return replace(draft, embedding=None, exact_only=True)
         if self._encoder is None:
-            return replace(draft, vector=None)
-        if draft.vector is None:
+            return replace(draft, embedding=None)
+        if draft.embedding is None:
             try:
-                vectors = await asyncio.to_thread(self._encoder.encode, [text])
+                embeddings = await asyncio.to_thread(self._encoder.embed, [text])
             except Exception as error:  # noqa: BLE001 - the model's runtime raises what it likes
                 self._shelf.failed("embedding a new entry", error)
                 return draft  # kept all the same; the background tries again
-            return replace(draft, vector=vectors[0])
-        if draft.vector.shape != (self._encoder.dim,) or not np.isfinite(draft.vector).all():
+            return replace(draft, embedding=embeddings[0])
+        vector = draft.embedding.vector
+        if vector.shape != (self._encoder.dim,) or not np.isfinite(vector).all():
             raise EntryRefused(
-                f"a vector has {self._encoder.dim} finite numbers, got shape {draft.vector.shape}"
+                f"a vector has {self._encoder.dim} finite numbers, got shape {vector.shape}"
             )
         return draft
 

@@ -9,15 +9,14 @@ import gc
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-
-import numpy as np
+from hashlib import blake2b
 
 from cache.catalog import Catalog
 from cache.errors import IndexFailed
 from cache.hot import Hot, HotAnswers
 from cache.policy import Wording
 from cache.ports import Encoder, EntryStore, VectorIndex
-from cache.types import Bounds, EntryId, Head, MissReason, PartitionKey, Query, Vector, Vectors
+from cache.types import Bounds, Embedding, EntryId, Head, MissReason, PartitionKey, Query, Vectors
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +32,7 @@ class Shelf:
         self.hot = HotAnswers(bounds.hot_bytes)
         self.unremoved: set[EntryId] = set()  # gone here, still in the store
         self.unembedded: dict[EntryId, None] = {}  # in the catalog, not in the index
+        self.refuted: dict[EntryId, set[bytes]] = {}  # marks of texts an answer was wrong for
         self.n_evicted = 0
         self.n_failures = 0
         self._encoder = encoder
@@ -47,11 +47,14 @@ class Shelf:
                 gone = head.id if head.expires_at_s <= now_s else self.catalog.add(head, text)
                 if gone is not None:
                     self.unremoved.add(gone)
+            for entry_id, mark in self._store.refuted():
+                if self.catalog.head(entry_id) is not None:
+                    self.refuted.setdefault(entry_id, set()).add(mark)
             self._make_room(0, now_s, n_entries=0)
             if self._encoder is not None:
                 self._load_index(self._encoder.encoder_id)
 
-    def show(self, head: Head, text: str, answer: bytes, vector: Vector | None) -> bool:
+    def show(self, head: Head, text: str, answer: bytes, embedding: Embedding | None) -> bool:
         """Make a stored entry visible; tell whether another one gave way to it, or it to one."""
         self._make_room(head.n_bytes, head.created_at_s, n_entries=1)
         gone = self.catalog.add(head, text)
@@ -60,19 +63,20 @@ class Shelf:
             self._forget_vectors([gone])
         if gone == head.id:
             return True
-        self.hot.put(head.id, self.wording(text), answer)
-        if vector is not None:
-            self.show_vectors([head.id], vector[np.newaxis, :])
+        tokens = b"" if embedding is None else embedding.tokens
+        self.hot.put(head.id, self.wording(text, tokens), answer)
+        if embedding is not None:
+            self.show_embeddings([head.id], [embedding])
         return gone is not None
 
-    def show_vectors(self, ids: Sequence[EntryId], vectors: Vectors) -> None:
+    def show_embeddings(self, ids: Sequence[EntryId], embeddings: Sequence[Embedding]) -> None:
         """Make entries findable as near-duplicates; those not in the catalog are left out."""
-        for row, entry_id in enumerate(ids):
+        for entry_id, embedding in zip(ids, embeddings, strict=True):
             head = self.catalog.head(entry_id)
             if head is None:
                 continue
             try:
-                self.index.add(head.partition, [entry_id], vectors[row : row + 1])
+                self.index.add(head.partition, [entry_id], embedding.vector[None, :])
                 self.unembedded.pop(entry_id, None)
             except IndexFailed as error:
                 self.failed("adding to the index", error)
@@ -94,15 +98,28 @@ class Shelf:
         self._forget_vectors(gone)
         return len(gone)
 
-    def wording(self, text: str) -> Wording:
+    def wording(self, text: str, tokens: bytes = b"") -> Wording:
         """Return a canonical text ready to be compared."""
-        return Wording(text, self._unseen)
+        return Wording(text, self._unseen, tokens)
+
+    def refute(self, entry_id: EntryId, text: str) -> bytes | None:
+        """Never serve an entry for this canonical text again; return the mark to keep, if any."""
+        if self.catalog.head(entry_id) is None:
+            return None
+        mark = mark_of(text)
+        self.refuted.setdefault(entry_id, set()).add(mark)
+        return mark
+
+    def refutations(self, entry_id: EntryId, text: str) -> tuple[int, bool]:
+        """Return for how many texts an answer was wrong, and whether for this one."""
+        marks = self.refuted.get(entry_id)
+        return (0, False) if marks is None else (len(marks), mark_of(text) in marks)
 
     def read(self, ids: Sequence[EntryId]) -> dict[EntryId, Hot]:
         """Read entries from the store and keep them at hand. Sync: call it off the event loop."""
         found = self._store.read(ids)
         return {
-            entry_id: self.hot.put(entry_id, self.wording(entry.text), entry.answer)
+            entry_id: self.hot.put(entry_id, self.wording(entry.text, entry.tokens), entry.answer)
             for entry_id, entry in found.items()
         }
 
@@ -132,6 +149,7 @@ class Shelf:
         for entry_id in ids:
             self.hot.discard(entry_id)
             self.unembedded.pop(entry_id, None)
+            self.refuted.pop(entry_id, None)
         if not ids:
             return
         try:
@@ -161,6 +179,11 @@ class Shelf:
                 ids if whole else [ids[row] for row in rows],
                 vectors if whole else vectors[rows],
             )
+
+
+def mark_of(text: str) -> bytes:
+    """Return 16 bytes that stand for a canonical text."""
+    return blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()
 
 
 def refusal(head: Head, query: Query, now_s: float) -> MissReason | None:

@@ -25,7 +25,7 @@ def traits_of_pair(stored: str, asked: str) -> tuple[str, ...]:
     ``form``; long or wholly different texts have ``far``.
 
     ==============  ==============================================================================
-    ``slot:w``      one content word for another, behind the word w ("for": "for Acme", "for Globex")
+    ``slot:w``      one content word for another, behind the word w ("for Acme", "for Globex")
     ``kind:k``      the same, by kind of word: ``name``, ``number``, ``word``
     ``words:x|y``   the same, by the two words themselves, in alphabetical order
     ``extra:k``     a content word of kind k on one side only

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NewType
+from typing import NewType, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from cache.traits import traits_of_pair
 
 Vector = NDArray[np.float32]
 """Shape (dim,), float32, unit length."""
@@ -20,18 +22,19 @@ PartitionKey = NewType("PartitionKey", bytes)
 """32 bytes; everything besides the compared text that must be equal. Lookups never cross it."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Embedding:
-    """What an encoder makes of a text.
+class Embedding(Protocol):
+    """What an encoder makes of a text."""
 
-    Attributes:
-        vector: its direction, for finding what is near.
-        tokens: its words in context, for judging pairs, as the verifier reads them: at most some
-            1,100 bytes, opaque to the cache; empty where the encoder makes none.
-    """
+    @property
+    def vector(self) -> Vector:
+        """Its direction, for finding what is near."""
 
-    vector: Vector
-    tokens: bytes = b""
+    @property
+    def tokens(self) -> bytes:
+        """Its words in context, for judging pairs, as the verifier reads them.
+
+        At most some 1,100 bytes, opaque to the cache; empty where the encoder makes none.
+        """
 
 
 EntryId = NewType("EntryId", int)
@@ -246,7 +249,7 @@ class Hit:
         similarity: cosine to the query; 1.0 when exact.
         p_right: P(the answer serves the query) as the decision saw it; 1.0 when exact.
         age_s: seconds since it was stored.
-        traits: how the two texts differ (``cache.traits``); empty when exact.
+        asked: the query's text, canonical.
     """
 
     head: Head
@@ -256,7 +259,12 @@ class Hit:
     similarity: float
     p_right: float
     age_s: float
-    traits: tuple[str, ...] = ()
+    asked: str = ""
+
+    @property
+    def traits(self) -> tuple[str, ...]:
+        """How the two texts differ (``cache.traits``); empty when exact. Not free: ask once."""
+        return () if self.is_exact else traits_of_pair(self.text, self.asked)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,18 +273,25 @@ class Miss:
 
     Attributes:
         reason: why.
-        similarity: cosine of the best candidate that was looked at, None when there was none.
+        similarity: cosine of the most probable candidate, else of the most similar one that was
+            looked at, None when there was none.
         nearest: the id of that candidate.
         p_right: the decision's probability for it: 0 where a guard vetoed, None when not judged.
-        traits: how its text differs (``cache.traits``), where it was judged and only not sure
-            enough, so that the answer that now comes can be compared with it.
+        nearest_text: that candidate's text, canonical; empty where it was not judged.
+        asked: the query's text, canonical.
     """
 
     reason: MissReason
     similarity: float | None = None
     nearest: EntryId | None = None
     p_right: float | None = None
-    traits: tuple[str, ...] = ()
+    nearest_text: str = ""
+    asked: str = ""
+
+    @property
+    def traits(self) -> tuple[str, ...]:
+        """How the two texts differ (``cache.traits``); empty where none was judged."""
+        return traits_of_pair(self.nearest_text, self.asked) if self.nearest_text else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

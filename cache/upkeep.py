@@ -103,9 +103,11 @@ class Upkeep:
             ids = [entry_id for entry_id in batch if entry_id in entries]
             if ids:
                 texts = [entries[entry_id].text for entry_id in ids]
-                vectors = await asyncio.to_thread(self._encoder.encode, texts)
-                await self._store.embed(ids, vectors, self._encoder.encoder_id)
-                self._shelf.show_vectors(ids, vectors)
+                embeddings = await asyncio.to_thread(self._encoder.embed, texts)
+                await self._store.embed(ids, embeddings, self._encoder.encoder_id)
+                for entry_id in ids:
+                    self._shelf.hot.discard(entry_id)  # it holds the tokens of another encoder
+                self._shelf.show_embeddings(ids, embeddings)
             n_embedded += len(ids)
             for entry_id in batch:
                 self._shelf.unembedded.pop(entry_id, None)

@@ -23,6 +23,7 @@ from tokenizers import Tokenizer
 from classifier.artifact import ARTIFACTS, Artifact, read_artifact
 from classifier.errors import ArtifactError
 from classifier.session import open_session
+from classifier.tokens import pack
 
 KIND = "encoder"
 _CLS, _SEP, _UNK = 101, 102, 100
@@ -60,6 +61,19 @@ class Window:
         return self.head_tokens + self.tail_tokens + 2
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedded:
+    """What the encoder makes of a text.
+
+    Attributes:
+        vector: shape (dim,), unit length.
+        tokens: its token vectors, packed (``classifier.tokens``); empty where there are none.
+    """
+
+    vector: npt.NDArray[np.float32]
+    tokens: bytes
+
+
 def encoder_id(model: bytes, tokenizer: bytes, window: Window) -> str:
     """Return the id of an encoder: the same id means the same vectors for the same text."""
     digest = hashlib.sha256()
@@ -87,6 +101,7 @@ class OnnxEncoder:
         try:
             self._tokenizer = Tokenizer.from_str(artifact.files["tokenizer.json"].decode())
             self._session = open_session(artifact.files["model.onnx"], threads=threads)
+            self._has_tokens = any(one.name == "tokens" for one in self._session.get_outputs())
         except Exception as error:  # both libraries raise bare exceptions
             raise ArtifactError(
                 seen=f"{artifact.id} does not load: {error}",
@@ -142,6 +157,23 @@ class OnnxEncoder:
         for run in _runs([len(one) for one in ids]):
             vectors[run] = self._run([ids[i] for i in run])
         return vectors
+
+    def embed(self, texts: Sequence[str]) -> list[Embedded]:
+        """Return for each text its unit vector and its token vectors, packed.
+
+        The token vectors are those of ``classifier.tokens``; empty where this encoder makes none.
+        """
+        vectors = np.empty((len(texts), self.dim), dtype=np.float32)
+        packed = [b""] * len(texts)
+        ids = [self._ids(text) for text in texts]
+        for run in _runs([len(one) for one in ids]):
+            found, tokens = self._run_both([ids[i] for i in run])
+            vectors[run] = found
+            if tokens is not None:
+                lengths = [len(ids[i]) - 2 for i in run]
+                for i, one in zip(run, pack(tokens[:, 1:-1], lengths), strict=True):
+                    packed[i] = one
+        return [Embedded(vector, one) for vector, one in zip(vectors, packed, strict=True)]
 
     def unseen(self, text: str) -> str:
         """Return the part of the text that the vector says nothing about.
@@ -213,16 +245,26 @@ class OnnxEncoder:
         ]
 
     def _run(self, ids: Sequence[list[int]]) -> npt.NDArray[np.float32]:
-        width = max(map(len, ids))
-        tokens = np.zeros((len(ids), width), dtype=np.int64)
-        mask = np.zeros((len(ids), width), dtype=np.int64)
-        for row, one in enumerate(ids):
-            tokens[row, : len(one)] = one
-            mask[row, : len(one)] = 1
-        vectors: npt.NDArray[np.float32] = self._session.run(
-            None, {"input_ids": tokens, "attention_mask": mask}
-        )[0]
+        vectors: npt.NDArray[np.float32] = self._session.run(["vector"], _padded(ids))[0]
         return vectors
+
+    def _run_both(
+        self, ids: Sequence[list[int]]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
+        if not self._has_tokens:
+            return self._run(ids), None
+        vectors, tokens = self._session.run(["vector", "tokens"], _padded(ids))
+        return vectors, tokens
+
+
+def _padded(ids: Sequence[list[int]]) -> dict[str, npt.NDArray[np.int64]]:
+    width = max(map(len, ids))
+    tokens = np.zeros((len(ids), width), dtype=np.int64)
+    mask = np.zeros((len(ids), width), dtype=np.int64)
+    for row, one in enumerate(ids):
+        tokens[row, : len(one)] = one
+        mask[row, : len(one)] = 1
+    return {"input_ids": tokens, "attention_mask": mask}
 
 
 def _without_dropped(part: str) -> Iterator[tuple[bool, str]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from cache.errors import EntryRefused
-from cache.types import Draft, PartitionKey, Vector
+from cache.types import Draft, Embedding, PartitionKey
 from router.accounts import Delivered
 from router.decision import Decision
 from router.ledger.accounting import attempt_cost
@@ -22,7 +22,7 @@ from router.reuse import exact_only
 from router.stored_answer import pack
 from router.types import Answer, ChatRequest, Completion, Face, Routing, Usage
 
-_MAX_VECTORS = 10_000  # about 15 MB; older tickets are encoded again when they come back
+_MAX_EMBEDDINGS = 10_000  # about 20 MB; older tickets are encoded again when they come back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +96,7 @@ class Advisor:
         self._price = price
         self._retries = retries
         self._draw = draw
-        self._vectors: OrderedDict[bytes, Vector] = OrderedDict()
+        self._embeddings: OrderedDict[bytes, Embedding] = OrderedDict()
 
     async def look_up(
         self, request: ChatRequest, once: Once[LookedUp] | None
@@ -152,7 +152,7 @@ class Advisor:
         key, kept = pipeline.kept(decision.request, once, ticketed)
         pipeline.metrics.observe(looked_up.line)
         ticket = _ticket(decision, ticketed, out)
-        self._remember(ticket, decision.vector)
+        self._remember(ticket, decision.embedding)
         try:
             await pipeline.ledger.open_ticket(ticket, looked_up.line, key=key, kept=kept)
         except LedgerUnavailable:
@@ -160,13 +160,13 @@ class Advisor:
             return looked_up  # without a ticket; the line is lost with it, and that is counted
         return ticketed
 
-    def _remember(self, ticket: Ticket, vector: Vector | None) -> None:
+    def _remember(self, ticket: Ticket, embedding: Embedding | None) -> None:
         """Spare the answer's return a second run of the encoder."""
-        if vector is None or not ticket.text:
+        if embedding is None or not ticket.text:
             return
-        self._vectors[ticket.digest] = vector
-        if len(self._vectors) > _MAX_VECTORS:
-            self._vectors.popitem(last=False)
+        self._embeddings[ticket.digest] = embedding
+        if len(self._embeddings) > _MAX_EMBEDDINGS:
+            self._embeddings.popitem(last=False)
 
     async def store(
         self, token: bytes, returned: Returned, *, namespace: str, caller: str
@@ -226,7 +226,7 @@ class Advisor:
             input_tokens=usage.input_tokens if usage else None,
             output_tokens=usage.output_tokens if usage else None,
             ttl_s=ticket.ttl_s,
-            vector=self._vectors.pop(ticket.digest, None),
+            embedding=self._embeddings.pop(ticket.digest, None),
             scores=ticket.scores,
             user=ticket.user,
             conversation=ticket.conversation,

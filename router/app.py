@@ -19,12 +19,14 @@ import numpy as np
 from cache.embedded.faiss_index import FaissIndex
 from cache.embedded.folder import DataFolder
 from cache.embedded.sqlite_store import SqliteEntryStore
+from cache.policy import WordingVerifier
 from cache.semantic_cache import SemanticCache
-from cache.types import Bounds, Miss, MissReason
+from cache.types import Bounds, Miss, MissReason, OperatingPoint
 from classifier.batching import Batcher
 from classifier.complexity import ComplexityModel
 from classifier.encoder import OnnxEncoder
 from classifier.errors import ArtifactError
+from classifier.pair import PairModel
 from classifier.rules import RuleScorer
 from router.accounts import Accountant
 from router.advisor import Advisor
@@ -44,7 +46,7 @@ from router.providers.openai import OpenAIProvider
 from router.providers.scripted import ScriptedProvider
 from router.reuse import Reuse
 from router.scales import Scale
-from router.settings import Settings
+from router.settings import NamespacePolicy, Settings
 from router.types import Mode
 from router.understand import Ask, Scorer, Understand, Understanding
 
@@ -84,11 +86,13 @@ class App:
             opened.pop_all()
         encoder = self._load_encoder()
         model = self._load_scorer(encoder)
+        verifier = self._load_verifier(encoder)
+        self._prior = verifier.min_p_right
         rules = RuleScorer(model.tiers) if model else RuleScorer()
         scorer: Scorer = model or rules
         self.cache = SemanticCache(
             encoder,
-            None,
+            verifier,
             FaissIndex(_ENCODER_DIM),
             store,
             Bounds(
@@ -127,6 +131,7 @@ class App:
             understand=self._batcher.submit,
             rules=lambda ask: _by_rules(rules, ask),
             choice=Chooser(pool, scale.p_adequate, scale.typical()),
+            point=self._point,
             now_s=now_s,
             on_degraded=self.metrics.degraded,
             on_miss=on_miss,
@@ -214,6 +219,19 @@ class App:
             self._notice("classifier", f"rules score instead: {error}")
             return None
 
+    def _load_verifier(self, encoder: OnnxEncoder | None) -> PairModel | WordingVerifier:
+        if encoder is None:
+            return WordingVerifier()  # it will not be asked: without vectors nothing is near
+        try:
+            return PairModel.load(encoder_id=encoder.encoder_id)
+        except ArtifactError as error:
+            self._notice("verifier", f"cosine and wording judge instead: {error}")
+            return WordingVerifier()
+
+    def _point(self, _: str, policy: NamespacePolicy) -> OperatingPoint:
+        """Return the shipped prior for a namespace's target."""
+        return OperatingPoint(min_p_right=self._prior(policy.reuse.max_error_rate))
+
     def _notice(self, part: str, consequence: str) -> None:
         _log.warning("degraded: %s: %s", part, consequence)
         self.metrics.degraded(part)
@@ -262,7 +280,7 @@ def _by_rules(rules: Scorer, ask: Ask) -> Understanding:
     query = ask.query
     found = Miss(reason=query.exact_only or MissReason.CACHE_DEGRADED) if query else None
     return Understanding(
-        found=found, vector=None, scores=tuple(scores[0].tolist()), scorer_id=rules.scorer_id
+        found=found, embedding=None, scores=tuple(scores[0].tolist()), scorer_id=rules.scorer_id
     )
 
 

@@ -16,7 +16,17 @@ from typing import Protocol
 
 from cache.errors import CacheError
 from cache.normalize import canonical
-from cache.types import EntryId, Head, Hit, Miss, MissReason, Permit, Query, Vector
+from cache.types import (
+    Embedding,
+    EntryId,
+    Head,
+    Hit,
+    Miss,
+    MissReason,
+    OperatingPoint,
+    Permit,
+    Query,
+)
 from classifier.errors import Overloaded
 from classifier.shape import PromptShape
 from router.ledger.types import Outcome, Stage
@@ -92,7 +102,7 @@ class Decision:
         reason: why nothing was served; None for a hit and for the caller's bypass.
         routing: None for a hit.
         would_be: in shadow mode, the routing that mode on would have taken, None for a hit.
-        vector: of the compared text, if it was encoded.
+        embedding: of the compared text, if it was encoded.
         scores: P(adequate) per tier for it; may be empty.
         clock: the request's.
         query: what was looked up; None where nothing may be.
@@ -109,7 +119,7 @@ class Decision:
     reason: MissReason | None = None
     routing: Routing | None = None
     would_be: Routing | None = None
-    vector: Vector | None = None
+    embedding: Embedding | None = None
     scores: tuple[float, ...] = ()
     query: Query | None = None
 
@@ -172,6 +182,7 @@ class Decider:
         understand: waits for the batched run; raises Overloaded when too many wait.
         rules: scores without any model, at once; for when the run is not to be had.
         choice: the routing decision.
+        point: the operating point of a namespace, now.
         now_s: seconds since the epoch.
         on_degraded: told which part failed.
         on_miss: told of every lookup that found nothing, to name causes of changed partitions.
@@ -186,6 +197,7 @@ class Decider:
         understand: Callable[[Ask], Awaitable[Understanding]],
         rules: Callable[[Ask], Understanding],
         choice: Choice,
+        point: Callable[[str, NamespacePolicy], OperatingPoint],
         now_s: Callable[[], float],
         on_degraded: Callable[[str], None],
         on_miss: Callable[[str, Reuse], None],
@@ -196,6 +208,7 @@ class Decider:
         self._understand = understand
         self._rules = rules
         self._choice = choice
+        self._point = point
         self._now_s = now_s
         self._on_degraded = on_degraded
         self._on_miss = on_miss
@@ -261,7 +274,7 @@ class Decider:
                 clock=clock,
                 reuse=reuse,
                 hit=near,
-                vector=understood.vector,
+                embedding=understood.embedding,
                 scores=understood.scores,
             )
         miss = found or near
@@ -281,7 +294,7 @@ class Decider:
             miss=miss,
             reason=None if is_bypass else reason,
             routing=routing,
-            vector=understood.vector,
+            embedding=understood.embedding,
             scores=understood.scores,
             query=query,
         )
@@ -336,6 +349,7 @@ class Decider:
             text=reuse.split.text,
             policy=policy.reuse,
             permit=self._permit(request, policy),
+            point=self._point(request.namespace, policy),
             max_age_s=reuse.max_age_s,
             exact_only=reuse.exact_only,
         )

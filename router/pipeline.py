@@ -168,7 +168,7 @@ class Pipeline:
             input_tokens=usage.input_tokens if usage else None,
             output_tokens=usage.output_tokens if usage else None,
             ttl_s=reuse.ttl_s,
-            vector=decision.vector,
+            embedding=decision.embedding,
             scores=decision.scores,
             user=attribution.user,
             conversation=attribution.conversation,

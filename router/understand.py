@@ -15,23 +15,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cache.normalize import canonical
-from cache.types import Hit, Miss, MissReason, Query, Vector, Vectors
+from cache.types import Embedding, Hit, Miss, MissReason, Query
 from classifier.shape import PromptShape
 
 _log = logging.getLogger(__name__)
 
 
 class TextEncoder(Protocol):
-    """Text to vector; sync, called in worker threads only."""
+    """Text to embedding; sync, called in worker threads only."""
 
-    def encode(self, texts: Sequence[str]) -> Vectors:
-        """Return shape (len(texts), dim), float32, rows of unit length."""
+    def embed(self, texts: Sequence[str]) -> Sequence[Embedding]:
+        """Return one embedding for each text, in order."""
 
 
 class NearLookup(Protocol):
     """The cache, as far as this stage needs it; sync."""
 
-    def find_near(self, queries: Sequence[Query], vectors: Vectors) -> Sequence[Hit | Miss]:
+    def find_near(
+        self, queries: Sequence[Query], embeddings: Sequence[Embedding]
+    ) -> Sequence[Hit | Miss]:
         """Return the verdict on each query, in order."""
 
 
@@ -74,13 +76,13 @@ class Understanding:
 
     Attributes:
         found: the cache's verdict; None when nothing was looked up.
-        vector: of the text; None when the encoder failed.
+        embedding: of the text; None when the encoder failed.
         scores: P(adequate) per tier.
         scorer_id: what scored.
     """
 
     found: Hit | Miss | None
-    vector: Vector | None
+    embedding: Embedding | None
     scores: tuple[float, ...]
     scorer_id: str
 
@@ -112,38 +114,40 @@ class Understand:
 
     def run(self, asks: Sequence[Ask]) -> list[Understanding]:
         """Return what is found for each, in order; never raises for a part that failed."""
-        vectors = self._encode([canonical(ask.shape.text) for ask in asks])
-        found = self._look_up(asks, vectors)
-        scores, scorer_id = self._score(asks, vectors)
+        embeddings = self._embed([canonical(ask.shape.text) for ask in asks])
+        found = self._look_up(asks, embeddings)
+        scores, scorer_id = self._score(asks, embeddings)
         return [
             Understanding(
                 found=found[n],
-                vector=None if vectors is None else vectors[n],
+                embedding=None if embeddings is None else embeddings[n],
                 scores=tuple(scores[n].tolist()),
                 scorer_id=scorer_id,
             )
             for n in range(len(asks))
         ]
 
-    def _encode(self, texts: Sequence[str]) -> Vectors | None:
+    def _embed(self, texts: Sequence[str]) -> Sequence[Embedding] | None:
         if self._encoder is None:
             return None
         try:
-            return self._encoder.encode(texts)
+            return self._encoder.embed(texts)
         except Exception:  # noqa: BLE001  the model's runtime raises what it likes
             self._degrade("encoder")
             return None
 
-    def _look_up(self, asks: Sequence[Ask], vectors: Vectors | None) -> list[Hit | Miss | None]:
+    def _look_up(
+        self, asks: Sequence[Ask], embeddings: Sequence[Embedding] | None
+    ) -> list[Hit | Miss | None]:
         found: list[Hit | Miss | None] = [None] * len(asks)
         rows = [n for n, ask in enumerate(asks) if ask.query is not None]
         if not rows:
             return found
         queries = [query for ask in asks if (query := ask.query) is not None]
         verdicts: Sequence[Hit | Miss] = [_degraded(query) for query in queries]
-        if vectors is not None:
+        if embeddings is not None:
             try:
-                verdicts = self._cache.find_near(queries, vectors[rows])
+                verdicts = self._cache.find_near(queries, [embeddings[row] for row in rows])
             except Exception:  # noqa: BLE001  guards and facts are many; none may fail a request
                 self._degrade("cache")
         for row, verdict in zip(rows, verdicts, strict=True):
@@ -151,10 +155,11 @@ class Understand:
         return found
 
     def _score(
-        self, asks: Sequence[Ask], vectors: Vectors | None
+        self, asks: Sequence[Ask], embeddings: Sequence[Embedding] | None
     ) -> tuple[NDArray[np.float32], str]:
         shapes = [ask.shape for ask in asks]
-        if self._scorer is not None and vectors is not None:
+        if self._scorer is not None and embeddings is not None:
+            vectors = np.stack([embedding.vector for embedding in embeddings])
             try:
                 return self._scorer.score(vectors, shapes), self._scorer.scorer_id
             except Exception:  # noqa: BLE001  as above

@@ -10,7 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cache.errors import EntryRefused, StoreUnavailable
-from cache.types import Draft, EntryId, Head, Neighbor, PartitionKey, Vector, Vectors
+from cache.types import (
+    Draft,
+    Embedding,
+    EntryId,
+    Head,
+    Neighbor,
+    PartitionKey,
+    Vector,
+    Vectors,
+)
 
 
 class FakeClock:
@@ -25,6 +34,14 @@ class FakeClock:
     def advance(self, seconds: float) -> None:
         """Let time pass."""
         self.now_s += seconds
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FakeEmbedding:
+    """A vector, and no tokens unless given."""
+
+    vector: Vector
+    tokens: bytes = b""
 
 
 class FakeEncoder:
@@ -52,6 +69,9 @@ class FakeEncoder:
         rows = np.stack([self._sum(text) for text in texts]) if texts else np.zeros((0, self._dim))
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)
         return rows.astype(np.float32)
+
+    def embed(self, texts: Sequence[str]) -> list[FakeEmbedding]:
+        return [FakeEmbedding(vector) for vector in self.encode(texts)]
 
     def unseen(self, text: str) -> str:
         return " ".join(text.split()[self._window :])
@@ -103,8 +123,12 @@ class MemoryEntry:
     head: Head
     text: str
     answer: bytes
-    vector: Vector | None
+    embedding: Embedding | None
     encoder_id: str | None
+
+    @property
+    def tokens(self) -> bytes:
+        return b"" if self.embedding is None else self.embedding.tokens
 
 
 class MemoryEntryStore:
@@ -113,6 +137,7 @@ class MemoryEntryStore:
     def __init__(self) -> None:
         self.broken = False
         self._entries: dict[EntryId, MemoryEntry] = {}
+        self._refuted: set[tuple[EntryId, bytes]] = set()
         self._next_id = 1
 
     async def put(self, draft: Draft, *, text: str, encoder_id: str, now_s: float) -> Head:
@@ -141,20 +166,31 @@ class MemoryEntryStore:
         )
         self._next_id += 1
         made_by = None if draft.exact_only else encoder_id
-        vector = None if draft.exact_only else draft.vector
-        self._entries[head.id] = MemoryEntry(head, text, draft.answer, vector, made_by)
+        embedding = None if draft.exact_only else draft.embedding
+        self._entries[head.id] = MemoryEntry(head, text, draft.answer, embedding, made_by)
         return head
 
     async def remove(self, ids: Sequence[EntryId]) -> int:
         self._check()
         return sum(self._entries.pop(entry_id, None) is not None for entry_id in ids)
 
-    async def embed(self, ids: Sequence[EntryId], vectors: Vectors, encoder_id: str) -> None:
+    async def embed(
+        self, ids: Sequence[EntryId], embeddings: Sequence[Embedding], encoder_id: str
+    ) -> None:
         self._check()
-        for entry_id, vector in zip(ids, vectors, strict=True):
+        for entry_id, one in zip(ids, embeddings, strict=True):
             if entry_id in self._entries:
                 e = self._entries[entry_id]
-                self._entries[entry_id] = MemoryEntry(e.head, e.text, e.answer, vector, encoder_id)
+                self._entries[entry_id] = MemoryEntry(e.head, e.text, e.answer, one, encoder_id)
+
+    async def refute(self, entry_id: EntryId, mark: bytes) -> None:
+        self._check()
+        if entry_id in self._entries:
+            self._refuted.add((entry_id, mark))
+
+    def refuted(self) -> Iterator[tuple[EntryId, bytes]]:
+        self._check()
+        yield from sorted(found for found in self._refuted if found[0] in self._entries)
 
     def read(self, ids: Sequence[EntryId]) -> dict[EntryId, MemoryEntry]:
         self._check()
@@ -167,8 +203,8 @@ class MemoryEntryStore:
     def vectors(self, encoder_id: str) -> Iterator[tuple[list[EntryId], Vectors]]:
         self._check()
         for entry in list(self._entries.values()):
-            if entry.encoder_id == encoder_id and entry.vector is not None:
-                yield [entry.head.id], entry.vector[np.newaxis, :]
+            if entry.encoder_id == encoder_id and entry.embedding is not None:
+                yield [entry.head.id], entry.embedding.vector[np.newaxis, :]
 
     def unembedded(self, encoder_id: str) -> list[EntryId]:
         self._check()
@@ -176,7 +212,7 @@ class MemoryEntryStore:
             entry.head.id
             for entry in self._entries.values()
             if entry.encoder_id is not None
-            and (entry.encoder_id != encoder_id or entry.vector is None)
+            and (entry.encoder_id != encoder_id or entry.embedding is None)
         ]
 
     def close(self) -> None:

@@ -100,13 +100,13 @@ def fine_tune(folder: Path, work: Path, plan: Plan) -> None:
     )
     batches = list(_batches(training_pairs(folder, plan.seed), plan))
     work.mkdir(parents=True, exist_ok=True)
-    step = _resume(work, encoder, head, scale, optimizer)
+    begun = _resume(work, encoder, head, scale, optimizer)
     read = Reader()
     encoder.train()
     head.train()
     _keep_frozen_still(encoder)
     started, losses = time.time(), []
-    for step in range(step, len(batches)):
+    for step in range(begun, len(batches)):
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * _warmth(step / len(batches))
         loss = _loss(encoder, head, scale, read, batches[step])
@@ -117,7 +117,10 @@ def fine_tune(folder: Path, work: Path, plan: Plan) -> None:
         losses.append(loss.item())
         if (step + 1) % 50 == 0:
             rate = _BATCH * len(losses[-50:]) / (time.time() - started)
-            print(f"{step + 1}/{len(batches)} loss {np.mean(losses[-50:]):.4f} {rate:.0f} pairs/s", flush=True)
+            print(
+                f"{step + 1}/{len(batches)} loss {np.mean(losses[-50:]):.4f} {rate:.0f} pairs/s",
+                flush=True,
+            )
             started = time.time()
         if (step + 1) % _CHECKPOINT_STEPS == 0:
             _save(work / "last.pt", step + 1, encoder, head, scale, optimizer)
@@ -184,7 +187,7 @@ class Reader:
 
 def shortened(tokens: Any, mask: Any) -> tuple[Any, Any]:
     """Return the token vectors without [CLS] and [SEP], neighbours averaged down to ``TOKENS``."""
-    n, width, _ = tokens.shape
+    width = tokens.shape[1]
     inner = torch.zeros_like(mask)
     inner[:, 1 : width - 1] = mask[:, 2:]  # the last token of each row is [SEP]
     counts = inner.sum(1)
@@ -248,9 +251,7 @@ def _save(
     part.replace(path)
 
 
-def _resume(
-    work: Path, encoder: TokenEncoder, head: PairHead, scale: Any, optimizer: Any
-) -> int:
+def _resume(work: Path, encoder: TokenEncoder, head: PairHead, scale: Any, optimizer: Any) -> int:
     path = work / "last.pt"
     if not path.exists():
         return 0
@@ -262,15 +263,15 @@ def _resume(
     return int(state["step"])
 
 
-@torch.no_grad()
+@torch.no_grad()  # type: ignore[untyped-decorator, unused-ignore]
 def judged(
     encoder: TokenEncoder, head: PairHead, sets: dict[str, list[LabelledPair]], most: int = 1500
-) -> dict[str, dict[str, float]]:
+) -> dict[str, dict[str, float | None]]:
     """Return average precision of head and cosine on held-out sets."""
     read = Reader()
     encoder.eval()
     head.eval()
-    found = {}
+    found: dict[str, dict[str, float | None]] = {}
     for name, rows in sets.items():
         some = random.Random(0).sample(rows, min(most, len(rows)))
         some.sort(key=lambda p: max(len(p.a), len(p.b)))
@@ -283,9 +284,7 @@ def judged(
                 vectors, tokens = encoder(ids, mask)
             short, short_mask = shortened(tokens, mask)
             cosine = (vectors[:n] * vectors[n:]).sum(1)
-            logits += head(
-                short[:n], short_mask[:n], short[n:], short_mask[n:], cosine
-            ).tolist()
+            logits += head(short[:n], short_mask[:n], short[n:], short_mask[n:], cosine).tolist()
             cosines += cosine.tolist()
         labels = [p.same for p in some]
         found[name] = {

@@ -154,9 +154,7 @@ def _negated(words: list[str], chance: random.Random) -> list[str] | None:
     return [*words[:at], "not", *words[at:]]
 
 
-def _renamed(
-    words: list[str], chance: random.Random, names: Sequence[str]
-) -> list[str] | None:
+def _renamed(words: list[str], chance: random.Random, names: Sequence[str]) -> list[str] | None:
     places = [i for i in _content(words) if words[i][0].isupper() and i > 0]
     if not places or not names:
         return None

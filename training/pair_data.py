@@ -100,9 +100,7 @@ def _labelled(folder: Path) -> dict[str, list[LabelledPair]]:
     for name in ("qqp", "askubuntu", "checklist", "antonym", "gsmplus", "medical_rqe", "paws_wiki"):
         path = folder / "cache" / f"pairs_{name}.jsonl.gz"
         found[name] = [
-            LabelledPair(
-                row.a, row.b, row.duplicate, f"{name}:{row.test or row.split or ''}"
-            )
+            LabelledPair(row.a, row.b, row.duplicate, f"{name}:{row.test or row.split or ''}")
             for row in pairs(path)
         ]
     return found

@@ -4,9 +4,9 @@
 
 Each token is aligned with the other prompt's tokens (four soft alignments, on a quarter of its
 dimensions each) and compared with what it met: its own vector, the met one, their difference and
-product, how sharp the alignment is, and how far it leads from the token's own place. A small network
-judges each token; the mean and the greatest of all judgements, of both prompts, and the cosine and
-the lengths give the verdict. The greatest is what sees the one word that is met nowhere.
+product, how sharp the alignment is, and how far it leads from the token's own place. A small
+network judges each token; the mean and the greatest of all judgements, of both prompts, and the
+cosine and the lengths give the verdict. The greatest is what sees the one word that is met nowhere.
 
 After Parikh et al., "A Decomposable Attention Model for Natural Language Inference" (2016), on
 token vectors that an encoder has made already. Symmetric: swapping the prompts changes nothing.
@@ -63,7 +63,7 @@ class PairHead(nn.Module):
 
     def _side(self, mine: Any, mask: Any, theirs: Any, their_mask: Any) -> Any:
         """Return what the tokens of one prompt come to, shape (n, 2 * _JUDGEMENT)."""
-        n, tokens, _ = mine.shape
+        n = len(mine)
         split = (n, -1, _ALIGNMENTS, DIM // _ALIGNMENTS)
         queries, keys = (x.reshape(split).permute(0, 2, 1, 3) for x in (mine, theirs))
         scores = queries @ keys.transpose(2, 3) * self.sharpness.exp()[None, :, None, None]

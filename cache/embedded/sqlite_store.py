@@ -6,9 +6,10 @@ Power loss or a kernel crash may undo the last of them, back to a checkpoint of 
 are lost so are asked for again, and entries removed just before come back (an invalidation that
 must outlast power loss is repeated after it, or the store is opened with ``synchronous="FULL"``).
 
-Vectors are kept as float16 beside the text, 768 bytes for 384 dimensions. Of 10 million cosines of
-real prompts none was off by more than 0.0001; int8 with a scale per row saves half of that and
-errs by up to 0.0023. Answers stand in a table of their own, so that a start reads none of them.
+Vectors are kept as int8 beside the text, 384 bytes for 384 dimensions (of unit length, so that no
+scale is needed), and token vectors as the encoder wrote them: what a decision needs of an entry
+stays under 1.6 KB. A cosine errs by up to 0.0023 for it; float16, at twice the size, by 0.0001.
+Answers stand in a table of their own, so that a start reads none of them.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from cache.embedded.sqlite_schema import (
 )
 from cache.embedded.sqlite_writer import SqliteWriter
 from cache.errors import DatabaseCorrupt, EntryRefused, StoreUnavailable
-from cache.types import Draft, EntryId, Head, PartitionKey, Vectors
+from cache.types import Draft, Embedding, EntryId, Head, PartitionKey, Vector, Vectors
 
 SCHEMA = Schema(
     name="scrimp cache",
@@ -66,6 +67,16 @@ SCHEMA = Schema(
                 answer BLOB NOT NULL
             ) STRICT""",
         ),
+        statements(
+            # Vectors become int8; those that are there are made anew.
+            "UPDATE entries SET vector = NULL",
+            "ALTER TABLE entries ADD COLUMN tokens BLOB",
+            """CREATE TABLE refuted (
+                entry_id INTEGER NOT NULL REFERENCES entries (id) ON DELETE CASCADE,
+                mark BLOB NOT NULL,                    -- of the text the answer was wrong for
+                PRIMARY KEY (entry_id, mark)
+            ) STRICT, WITHOUT ROWID""",
+        ),
     ),
 )
 
@@ -74,7 +85,7 @@ _HEAD = (
     "tags, created_at_s, expires_at_s, n_bytes"
 )
 _HEADS = f"SELECT {_HEAD}, text FROM entries ORDER BY id"
-_ENTRY = f"SELECT {_HEAD}, text, answer FROM entries JOIN answers USING (id) WHERE id IN "
+_ENTRY = f"SELECT {_HEAD}, text, tokens, answer FROM entries JOIN answers USING (id) WHERE id IN "
 _VECTORS = (
     "SELECT id, vector FROM entries WHERE encoder = ? AND vector IS NOT NULL AND id > ? "
     "ORDER BY id LIMIT ?"
@@ -86,8 +97,8 @@ _UNEMBEDDED = (
 _REPLACED = "DELETE FROM entries WHERE key = ? AND partition = ? AND text = ?"
 _PUT = (
     "INSERT INTO entries (key, partition, namespace, model, input_tokens, output_tokens, scores, "
-    "user, conversation, tags, created_at_s, expires_at_s, n_bytes, encoder, text, vector) "
-    "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+    "user, conversation, tags, created_at_s, expires_at_s, n_bytes, encoder, text, vector, tokens) "
+    "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 )
 _READ_AT_ONCE = 500
 _BULK = 4096
@@ -99,6 +110,7 @@ class Entry:
 
     head: Head
     text: str
+    tokens: bytes
     answer: bytes
 
 
@@ -144,7 +156,7 @@ class SqliteEntryStore:
             n_bytes,
             None if draft.exact_only else encoder_id,
             text,
-            None if draft.exact_only or draft.vector is None else _pack(draft.vector),
+            *((None, None) if draft.exact_only else _packed(draft.embedding)),
         )
 
         def operation(connection: sqlite3.Connection) -> int:
@@ -179,17 +191,37 @@ class SqliteEntryStore:
 
         return await self.writer.submit(operation) if wanted else 0
 
-    async def embed(self, ids: Sequence[EntryId], vectors: Vectors, encoder_id: str) -> None:
-        """Keep other vectors for entries."""
+    async def embed(
+        self, ids: Sequence[EntryId], embeddings: Sequence[Embedding], encoder_id: str
+    ) -> None:
+        """Keep other embeddings for entries."""
         rows = [
-            (_pack(vector), encoder_id, entry_id)
-            for entry_id, vector in zip(ids, vectors, strict=True)
+            (*_packed(embedding), encoder_id, entry_id)
+            for entry_id, embedding in zip(ids, embeddings, strict=True)
         ]
 
         def operation(connection: sqlite3.Connection) -> None:
-            connection.executemany("UPDATE entries SET vector = ?, encoder = ? WHERE id = ?", rows)
+            connection.executemany(
+                "UPDATE entries SET vector = ?, tokens = ?, encoder = ? WHERE id = ?", rows
+            )
 
         await self.writer.submit(operation)
+
+    async def refute(self, entry_id: EntryId, mark: bytes) -> None:
+        """Keep a mark as long as the entry."""
+
+        def operation(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "INSERT OR IGNORE INTO refuted SELECT id, ? FROM entries WHERE id = ?",
+                (mark, entry_id),
+            )
+
+        await self.writer.submit(operation)
+
+    def refuted(self) -> Iterator[tuple[EntryId, bytes]]:
+        """Yield every mark with its entry."""
+        for entry_id, mark in self._select("SELECT entry_id, mark FROM refuted", ()):
+            yield EntryId(entry_id), mark
 
     def read(self, ids: Sequence[EntryId]) -> dict[EntryId, Entry]:
         """Return the entries that exist, whole."""
@@ -197,8 +229,8 @@ class SqliteEntryStore:
         for start in range(0, len(ids), _READ_AT_ONCE):
             wanted = ids[start : start + _READ_AT_ONCE]
             marks = ",".join("?" * len(wanted))
-            for *head, text, answer in self._select(f"{_ENTRY}({marks})", wanted):
-                found[head[0]] = Entry(_head(head, {}), text, answer)
+            for *head, text, tokens, answer in self._select(f"{_ENTRY}({marks})", wanted):
+                found[head[0]] = Entry(_head(head, {}), text, tokens or b"", answer)
         return found
 
     def heads(self) -> Iterator[tuple[Head, str]]:
@@ -301,11 +333,18 @@ def _listed(value: str, same: dict[Any, Any]) -> tuple[Any, ...]:
     return found
 
 
-def _pack(vector: np.ndarray[Any, np.dtype[np.float32]]) -> bytes:
-    return vector.astype("<f2").tobytes()
+def _packed(embedding: Embedding | None) -> tuple[bytes | None, bytes | None]:
+    """Return what is kept of an embedding: its vector and its tokens."""
+    return (None, None) if embedding is None else (_pack(embedding.vector), embedding.tokens)
+
+
+def _pack(vector: Vector) -> bytes:
+    """Return int8 numbers; their common scale is not kept, for the vector has unit length."""
+    greatest = float(np.abs(vector).max()) or 1.0
+    return bytes(np.rint(vector * (127.0 / greatest)).astype(np.int8))
 
 
 def _unpack(blobs: Sequence[bytes]) -> Vectors:
-    rows = np.frombuffer(b"".join(blobs), dtype="<f2").reshape(len(blobs), -1).astype(np.float32)
+    rows = np.frombuffer(b"".join(blobs), dtype=np.int8).reshape(len(blobs), -1).astype(np.float32)
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
     return rows

@@ -103,7 +103,7 @@ def _models_table(settings: Settings) -> Table:
 
 def _policies_table(settings: Settings) -> Table:
     table = Table(title="Policies", title_justify="left")
-    for heading in ("namespace", "mode", "share", "similarity", "ttl_s", "target", "models"):
+    for heading in ("namespace", "mode", "share", "max errors", "ttl_s", "target", "models"):
         table.add_column(heading, overflow="fold")
     for name, policy in settings.policies.items():
         table.add_row(Text(name), *_policy_cells(policy))
@@ -120,7 +120,7 @@ def _policy_cells(policy: NamespacePolicy) -> tuple[str | Text, ...]:
     return (
         policy.mode.value,
         policy.share.value,
-        f"{policy.reuse.min_similarity:g}",
+        f"{policy.reuse.max_error_rate:g}",
         str(policy.reuse.ttl_s),
         f"{policy.quality_target:g}",
         Text(models or ", ".join(policy.allowed_models) or "all"),

@@ -227,6 +227,7 @@ def _default_policy(file: SettingsFile) -> NamespacePolicy:
         mode=file.service.mode,
         share=cache.share,
         reuse=ReusePolicy(
+            max_error_rate=cache.max_error_rate,
             min_similarity=cache.min_similarity,
             n_candidates=cache.n_candidates,
             ttl_s=cache.ttl_s,
@@ -249,6 +250,7 @@ def _policy(table: NamespaceTable, default: NamespacePolicy) -> NamespacePolicy:
         mode=own(table.mode, default.mode),
         share=own(table.share, default.share),
         reuse=ReusePolicy(
+            max_error_rate=own(table.max_error_rate, reuse.max_error_rate),
             min_similarity=own(table.min_similarity, reuse.min_similarity),
             n_candidates=own(table.n_candidates, reuse.n_candidates),
             ttl_s=own(table.ttl_s, reuse.ttl_s),

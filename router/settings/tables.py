@@ -89,7 +89,9 @@ class CacheTable(Table):
         max_bytes: of texts and answers together.
         hot_bytes: of them kept in memory; the rest is read from disk.
         share: who may receive an answer made for another.
-        min_similarity: cosine floor of near-duplicates.
+        max_error_rate: accepted share of wrong answers among near-duplicates served; 0: exact
+            hits only.
+        min_similarity: cosine floor; what is less alike is not judged.
         n_candidates: neighbours judged together.
         ttl_s: seconds an answer may be replayed.
         freshness_s: the same for time-bound texts; 0: never.
@@ -101,7 +103,8 @@ class CacheTable(Table):
     max_bytes: Annotated[int, Field(ge=1 << 16, le=1 << 44)] = 2 << 30
     hot_bytes: Annotated[int, Field(ge=0, le=1 << 44)] = 64 << 20
     share: Annotated[Share, Field(strict=False)] = Share.NAMESPACE
-    min_similarity: Cosine = 0.93
+    max_error_rate: Annotated[float, Field(ge=0, le=1)] = 0.01
+    min_similarity: Cosine = 0.70
     n_candidates: Annotated[int, Field(ge=1, le=64)] = 8
     ttl_s: WholeSeconds = 7 * 86_400
     freshness_s: WholeSeconds = 0
@@ -171,6 +174,7 @@ class NamespaceTable(Table):
 
     mode: Annotated[Mode, Field(strict=False)] | None = None
     share: Annotated[Share, Field(strict=False)] | None = None
+    max_error_rate: Annotated[float, Field(ge=0, le=1)] | None = None
     min_similarity: Cosine | None = None
     n_candidates: Annotated[int, Field(ge=1, le=64)] | None = None
     ttl_s: WholeSeconds | None = None

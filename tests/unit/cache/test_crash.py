@@ -18,6 +18,7 @@ from cache.embedded.folder import DataFolder
 from cache.embedded.sqlite_store import SqliteEntryStore
 from cache.semantic_cache import SemanticCache
 from cache.types import (
+    OperatingPoint,
     Bounds,
     Draft,
     EntryId,
@@ -40,7 +41,13 @@ def permit_all(head: Head) -> MissReason | None:
 
 def query(partition: PartitionKey, text: str) -> Query:
     policy = ReusePolicy(min_similarity=0.95)
-    return Query(partition=partition, text=text, policy=policy, permit=permit_all)
+    return Query(
+        partition=partition,
+        text=text,
+        policy=policy,
+        permit=permit_all,
+        point=OperatingPoint(min_p_right=0.8),
+    )
 
 
 def run_and_kill(folder: Path, after_s: float) -> list[str]:
@@ -92,7 +99,7 @@ async def check(folder: Path, allowed: dict[str, set[str | None]]) -> int:
             found = hit.answer.rstrip(b"x").decode() if isinstance(hit, Hit) else None
             assert found in outcomes, key
             [near] = await asyncio.to_thread(
-                cache.find_near, [query(partition, key)], encoder.encode([key])
+                cache.find_near, [query(partition, key)], encoder.embed([key])
             )
             assert isinstance(near, Hit) == isinstance(hit, Hit), key
             n_found += found is not None
@@ -179,7 +186,7 @@ async def test_index_and_store_agree_after_any_history(
     await cache.sweep()
     for partition, text in [*ids]:
         exact = await cache.find_exact(query(partition, text))
-        [near] = cache.find_near([query(partition, text)], encoder.encode([text]))
+        [near] = cache.find_near([query(partition, text)], encoder.embed([text]))
         expected = living.get((partition, text))
         assert (exact.answer if isinstance(exact, Hit) else None) == expected
         if expected is not None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 from fakes import FakeEncoder
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,86 +11,99 @@ from numpy.typing import NDArray
 
 from cache.guards import compare_facts, facts_of
 from cache.policy import Candidate, Decision, Wording, WordingVerifier, decide
-from cache.types import MissReason, ReusePolicy
+from cache.ports import Prompt
+from cache.traits import traits_of_pair
+from cache.types import EXACT_ONLY, MissReason, OperatingPoint, ReusePolicy
 
 ENCODER = FakeEncoder(window=8)
+POINT = OperatingPoint(min_p_right=0.8)
 
 
 class Told:
-    """A verifier that says what it is told, text by text."""
+    """A verifier that says what it is told, text by text; of others, that they are right."""
 
     def __init__(self, **p_right: float) -> None:
         self.p_right = p_right
 
     def p_same_answer(
-        self, query: str, candidates: Sequence[str], similarities: NDArray[np.float32]
+        self, query: Prompt, candidates: Sequence[Prompt], similarities: NDArray[np.float32]
     ) -> NDArray[np.float32]:
         """Return what was told."""
-        return np.array([self.p_right[text] for text in candidates], dtype=np.float32)
+        told = [self.p_right.get(candidate.text.replace(" ", "_"), 1.0) for candidate in candidates]
+        return np.array(told, dtype=np.float32)
 
 
 def wording(text: str) -> Wording:
     return Wording(text, ENCODER.unseen)
 
 
-def near(text: str, similarity: float, refusal: MissReason | None = None) -> Candidate:
+def near(text: str, similarity: float = 0.95, refusal: MissReason | None = None) -> Candidate:
     return Candidate(wording(text), similarity, refusal)
 
 
-def judge(asked: str, *candidates: Candidate, floor: float = 0.9) -> Decision:
+def judge(
+    asked: str,
+    *candidates: Candidate,
+    floor: float = 0.7,
+    point: OperatingPoint = POINT,
+    verifier: Told | None = None,
+) -> Decision:
     policy = ReusePolicy(min_similarity=floor)
-    return decide(wording(asked), candidates, policy, WordingVerifier())
+    return decide(wording(asked), candidates, policy, point, verifier or Told())
 
 
 def test_the_most_probable_is_served_not_the_most_similar() -> None:
     """Among those that pass."""
-    candidates = [near("aa", 0.99), near("bb", 0.95)]
-    verifier = Told(aa=0.6, bb=0.8)
+    decision = judge("zz", near("aa", 0.99), near("bb", 0.95), verifier=Told(aa=0.81, bb=0.9))
 
-    decision = decide(wording("zz"), candidates, ReusePolicy(min_similarity=0.9), verifier)
-
-    assert (decision.served, decision.reason) == (1, None)
-    assert decision.p_right == np.float32(0.8)
+    assert (decision.served, decision.best, decision.reason) == (1, 1, None)
+    assert decision.p_right == np.float32(0.9)
 
 
-def test_nothing_near_enough_is_not_judged() -> None:
-    """Below 0.80, unless the policy's own floor is lower."""
-    assert judge("a b", near("c d", 0.79)).reason is MissReason.NOTHING_SIMILAR
+def test_below_the_floor_nothing_is_judged() -> None:
+    """However probable; the floor itself is judged."""
+    assert judge("a b", near("c d", 0.69)).reason is MissReason.NOTHING_SIMILAR
     assert judge("a b").reason is MissReason.NOTHING_SIMILAR
-    assert judge("how a b", near("the a b", 0.79), floor=0.7).reason is MissReason.BELOW_THRESHOLD
+    assert judge("a b", near("c d", 0.70)).served == 0
 
 
-def test_below_the_floor_of_the_policy_is_judged_and_not_served() -> None:
-    """The probability is told."""
-    decision = judge("a b", near("c d", 0.89))
+def test_not_sure_enough_is_a_miss_that_tells_its_probability() -> None:
+    """At the operating point itself it is served."""
+    unsure = judge("a b", near("c d"), verifier=Told(c_d=0.79))
 
-    assert decision.reason is MissReason.BELOW_THRESHOLD
-    assert decision.p_right is not None
-    assert 0.5 < decision.p_right < 1
+    assert (unsure.served, unsure.best, unsure.reason) == (None, 0, MissReason.BELOW_THRESHOLD)
+    assert unsure.p_right == np.float32(0.79)
+    assert judge("a b", near("c d"), verifier=Told(c_d=0.8001)).served == 0
 
 
-def test_at_the_floor_it_is_served() -> None:
-    """The floor itself passes."""
-    assert judge("a b", near("the a b", 0.9)).served == 0
+def test_without_evidence_only_exact_repeats_are_served() -> None:
+    """The reason says so, and the probability is told all the same."""
+    decision = judge("a b", near("c d"), point=EXACT_ONLY, verifier=Told(c_d=0.99))
+
+    assert (decision.served, decision.reason) == (None, MissReason.THIN_EVIDENCE)
+    assert decision.p_right == np.float32(0.99)
+    assert judge("a b", near("a b"), point=EXACT_ONLY).served == 0
 
 
 def test_a_refused_candidate_gives_its_reason_and_no_probability() -> None:
     """Even where the text is the same; another may still serve."""
     refused = near("a b", 1.0, MissReason.EXPIRED)
 
-    assert judge("a b", refused) == Decision(served=None, reason=MissReason.EXPIRED, p_right=None)
+    decision = judge("a b", refused)
+
+    assert (decision.served, decision.reason, decision.p_right) == (None, MissReason.EXPIRED, None)
     assert judge("a b", refused, near("the a b", 0.95)).served == 1
 
 
 def test_the_same_text_is_exact_whatever_the_verifier_says() -> None:
     """Rounding of vectors does not matter."""
-    decision = decide(wording("a b"), [near("a b", 0.85)], ReusePolicy(min_similarity=0.9), Told())
+    decision = judge("a b", near("a b", 0.85), verifier=Told(a_b=0.0))
 
     assert (decision.served, decision.p_right, decision.is_exact) == (0, 1.0, True)
 
 
 def test_a_veto_is_a_probability_of_zero() -> None:
-    """A number, a name on one side only, or what stands behind the window."""
+    """A number, two names of a kind, or what stands behind the window."""
     for asked, stored, reason in [
         ("wait 3 days", "wait 4 days", MissReason.GUARD_NUMBER),
         ("capital of France", "capital of Spain", MissReason.GUARD_ENTITY),
@@ -97,6 +111,48 @@ def test_a_veto_is_a_probability_of_zero() -> None:
     ]:
         decision = judge(asked, near(stored, 0.99))
         assert (decision.served, decision.reason, decision.p_right) == (None, reason, 0.0)
+
+
+def test_a_name_on_one_side_only_needs_more_certainty() -> None:
+    """Four times less doubt than elsewhere; the probability stays what it is."""
+    asked, stored = "how do I cook rice", "how do I cook Basmati rice"
+    told = stored.replace(" ", "_")
+
+    doubtful = judge(asked, near(stored), verifier=Told(**{told: 0.9}))
+    sure = judge(asked, near(stored), verifier=Told(**{told: 0.96}))
+
+    assert (doubtful.served, doubtful.reason) == (None, MissReason.GUARD_ENTITY)
+    assert doubtful.p_right == np.float32(0.9)
+    assert sure.served == 0
+
+
+def test_an_answer_that_was_wrong_for_a_text_never_serves_it_again() -> None:
+    """And serves other texts only when it is surer than before."""
+    refuted = Candidate(wording("c d"), 0.95, None, n_refuted=1, is_refuted=True)
+    burnt = Candidate(wording("c d"), 0.95, None, n_refuted=1)
+
+    never = judge("a b", refuted, verifier=Told(c_d=1.0))
+
+    assert (never.served, never.reason, never.p_right) == (None, MissReason.REFUTED, 0.0)
+    assert judge("a b", burnt, verifier=Told(c_d=0.94)).reason is MissReason.BELOW_THRESHOLD
+    assert judge("a b", burnt, verifier=Told(c_d=0.96)).served == 0
+
+
+def test_pairs_that_differ_in_a_barred_way_are_not_served() -> None:
+    """Others are."""
+    asked, stored = "open the gate for acme", "open the gate for globex"
+    (slot, *_) = traits_of_pair(stored, asked)
+    point = OperatingPoint(min_p_right=0.8, barred=frozenset({slot}))
+
+    assert judge(asked, near(stored), point=point).reason is MissReason.BARRED
+    assert judge("please open the gate", near("open the gate"), point=point).served == 0
+
+
+@pytest.mark.parametrize("p", [-0.1, 1.1])
+def test_an_operating_point_is_a_probability(p: float) -> None:
+    """Or None, for exact hits only."""
+    with pytest.raises(ValueError, match="min_p_right"):
+        OperatingPoint(min_p_right=p)
 
 
 WORDS = st.lists(
@@ -126,41 +182,46 @@ WORDS = st.lists(
 ).map(" ".join)
 
 
-@given(
-    asked=WORDS,
-    stored=st.lists(st.tuples(WORDS, st.floats(0.5, 1)), max_size=6),
-    floor=st.floats(-1, 1),
-)
-def test_no_near_duplicate_passes_a_guard_that_objects(
-    asked: str, stored: list[tuple[str, float]], floor: float
-) -> None:
-    """Whatever the cosines and the floor; and never one that is less similar than the floor."""
-    candidates = [near(text, cosine) for text, cosine in sorted(stored, key=lambda s: -s[1])]
+STORED = st.lists(st.tuples(WORDS, st.floats(0.5, 1), st.floats(0, 1)), max_size=6)
 
-    decision = judge(asked, *candidates, floor=floor)
+
+@given(asked=WORDS, stored=STORED, floor=st.floats(-1, 1), least=st.floats(0, 1))
+def test_no_near_duplicate_passes_a_guard_that_objects(
+    asked: str, stored: list[tuple[str, float, float]], floor: float, least: float
+) -> None:
+    """Whatever cosines, probabilities, floor and operating point; and never below the last two."""
+    stored = sorted(stored, key=lambda row: -row[1])
+    told = Told(**{text.replace(" ", "_"): p for text, _, p in stored})
+    candidates = [near(text, cosine) for text, cosine, _ in stored]
+
+    decision = judge(
+        asked,
+        *candidates,
+        floor=floor,
+        point=OperatingPoint(min_p_right=least),
+        verifier=told,
+    )
 
     assert (decision.served is None) == (decision.reason is not None)
     if decision.served is not None and not decision.is_exact:
         served = candidates[decision.served]
         assert compare_facts(facts_of(asked), facts_of(served.wording.text)) is None
         assert served.similarity >= floor
+        assert (decision.p_right or 0.0) >= least - 1e-6
         assert ENCODER.unseen(asked) == ENCODER.unseen(served.wording.text)
 
 
-@given(
-    asked=WORDS,
-    stored=st.lists(st.tuples(WORDS, st.floats(0.5, 1)), max_size=6),
-    floors=st.tuples(st.floats(-1, 1), st.floats(-1, 1)),
-)
-def test_a_lower_floor_never_loses_a_hit(
-    asked: str, stored: list[tuple[str, float]], floors: tuple[float, float]
+@given(asked=WORDS, stored=STORED, points=st.tuples(st.floats(0, 1), st.floats(0, 1)))
+def test_a_lower_operating_point_never_loses_a_hit(
+    asked: str, stored: list[tuple[str, float, float]], points: tuple[float, float]
 ) -> None:
     """On the same candidates."""
-    low, high = sorted(floors)
-    candidates = [near(text, cosine) for text, cosine in sorted(stored, key=lambda s: -s[1])]
+    low, high = (OperatingPoint(min_p_right=p) for p in sorted(points))
+    told = Told(**{text.replace(" ", "_"): p for text, _, p in stored})
+    candidates = [near(text, cosine) for text, cosine, _ in sorted(stored, key=lambda s: -s[1])]
 
-    if judge(asked, *candidates, floor=high).served is not None:
-        assert judge(asked, *candidates, floor=low).served is not None
+    if judge(asked, *candidates, point=high, verifier=told).served is not None:
+        assert judge(asked, *candidates, point=low, verifier=told).served is not None
 
 
 @given(st.lists(st.floats(-1, 1), min_size=2, max_size=8))
@@ -168,7 +229,7 @@ def test_the_wording_verifier_keeps_the_order(cosines: list[float]) -> None:
     """More similar is never less probable, and every number is a probability."""
     values = np.sort(np.array(cosines, dtype=np.float32))
 
-    p_right = WordingVerifier().p_same_answer("q", ["t"] * len(values), values)
+    p_right = WordingVerifier().p_same_answer(wording("q"), [wording("t")] * len(values), values)
 
     assert np.all(np.diff(p_right) >= 0)
     assert np.all((p_right >= 0) & (p_right <= 1))

@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fakes import FakeClock, FakeEncoder, FlatIndex, MemoryEntryStore
+from fakes import FakeClock, FakeEmbedding, FakeEncoder, FlatIndex, MemoryEntryStore
 
 from cache.errors import EntryRefused, IndexFailed, StoreUnavailable
 from cache.semantic_cache import SemanticCache
 from cache.types import (
+    OperatingPoint,
     Bounds,
     Draft,
     Head,
@@ -28,6 +29,7 @@ from cache.types import (
 
 HERE, THERE = PartitionKey(b"h" * 32), PartitionKey(b"t" * 32)
 POLICY = ReusePolicy(min_similarity=0.9)
+POINT = OperatingPoint(min_p_right=0.8)
 
 
 def permit_all(head: Head) -> MissReason | None:
@@ -35,7 +37,7 @@ def permit_all(head: Head) -> MissReason | None:
 
 
 def ask(text: str, **changes: object) -> Query:
-    query = Query(partition=HERE, text=text, policy=POLICY, permit=permit_all)
+    query = Query(partition=HERE, text=text, policy=POLICY, permit=permit_all, point=POINT)
     return replace(query, **changes)  # type: ignore[arg-type]
 
 
@@ -77,8 +79,8 @@ class House:
 
     async def near(self, *queries: Query) -> list[Hit | Miss]:
         """Look up near-duplicates as a worker would."""
-        vectors = self.encoder.encode([query.text for query in queries])
-        return await asyncio.to_thread(self.cache.find_near, queries, vectors)
+        embeddings = self.encoder.embed([query.text for query in queries])
+        return await asyncio.to_thread(self.cache.find_near, queries, embeddings)
 
 
 @pytest.fixture
@@ -426,19 +428,23 @@ async def test_another_encoder_re_embeds_while_exact_hits_go_on(house: House) ->
 
 async def test_a_pair_is_explained_by_the_same_decision(house: House) -> None:
     """Exact is 1, a veto 0, anything else the verifier's word however far apart."""
-    assert house.cache.explain_pair("a  pear", "a pear", POLICY).p_right == 1
-    veto = house.cache.explain_pair("wait 3 days for it", "wait 4 days for it", POLICY)
+    exact, _ = house.cache.explain_pair("a  pear", "a pear", POLICY, POINT)
+    assert exact.p_right == 1
+    veto, _ = house.cache.explain_pair("wait 3 days for it", "wait 4 days for it", POLICY, POINT)
     assert (veto.p_right, veto.served, veto.reason) == (0, None, MissReason.GUARD_NUMBER)
-    far = house.cache.explain_pair("is it cold", "tell me jokes", POLICY)
+    far, cosine = house.cache.explain_pair("is it cold", "tell me jokes", POLICY, POINT)
     assert far.p_right is not None
-    assert 0 < far.p_right < 0.5
+    assert far.p_right < 0.5
     assert far.served is None
+    assert cosine < 0.5
 
 
 async def test_texts_that_are_no_unicode_are_refused(house: House) -> None:
     """A lone surrogate can not be stored; looking it up finds nothing."""
     with pytest.raises(EntryRefused):
-        await house.cache.store(answer("half a \ud800 pair", vector=np.ones(64, np.float32)))
+        await house.cache.store(
+            answer("half a \ud800 pair", embedding=FakeEmbedding(np.ones(64, np.float32)))
+        )
     assert await house.cache.find_exact(ask("half a \ud800 pair")) is None
 
 
@@ -446,7 +452,7 @@ async def test_texts_that_are_no_unicode_are_refused(house: House) -> None:
 async def test_a_vector_that_is_none_is_refused(house: House, vector: Vector) -> None:
     """It would poison index and store; nothing of it is kept."""
     with pytest.raises(EntryRefused, match="64 finite numbers"):
-        await house.cache.store(answer("one red apple", vector=vector))
+        await house.cache.store(answer("one red apple", embedding=FakeEmbedding(vector)))
     assert list(house.rows.heads()) == []
 
 

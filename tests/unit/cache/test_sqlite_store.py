@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fakes import FakeClock, FakeEncoder
+from fakes import FakeClock, FakeEmbedding, FakeEncoder
 
 from cache.embedded.faiss_index import FaissIndex
 from cache.embedded.sqlite_store import SqliteEntryStore
@@ -26,7 +26,7 @@ def draft(n: int) -> Draft:
         input_tokens=1,
         output_tokens=7,
         ttl_s=60,
-        vector=np.eye(384, dtype=np.float32)[n % 384],
+        embedding=FakeEmbedding(np.eye(384, dtype=np.float32)[n % 384]),
     )
 
 
@@ -48,15 +48,15 @@ def damage(path: Path) -> None:
     path.write_bytes(data)
 
 
-async def test_a_vector_of_384_takes_at_most_800_bytes(path: Path) -> None:
-    """Half precision."""
+async def test_a_vector_of_384_takes_384_bytes(path: Path) -> None:
+    """One for each number."""
     await fill(path, 1)
 
     with sqlite3.connect(path) as connection:
         [(n_bytes,)] = connection.execute("SELECT length(vector) FROM entries")
     connection.close()
 
-    assert n_bytes == 768
+    assert n_bytes == 384
 
 
 async def test_a_closed_store_leaves_one_file(path: Path) -> None:

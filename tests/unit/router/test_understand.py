@@ -3,10 +3,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from fakes import FakeEmbedding
 from numpy.typing import NDArray
 
 from cache.errors import IndexFailed
-from cache.types import Hit, Miss, MissReason, PartitionKey, Query, ReusePolicy, Vectors
+from cache.types import Embedding, Hit, Miss, MissReason, PartitionKey, Query, ReusePolicy
 from classifier.shape import PromptShape
 from router.understand import Ask, Scorer, Understand
 
@@ -43,11 +44,11 @@ class FakeEncoder:
         self.texts: list[str] = []
         self._fails = fails
 
-    def encode(self, texts: Sequence[str]) -> Vectors:
+    def embed(self, texts: Sequence[str]) -> Sequence[Embedding]:
         if self._fails:
             raise RuntimeError("model broke")
         self.texts += texts
-        return np.ones((len(texts), 2), dtype=np.float32)
+        return [FakeEmbedding(np.ones(2, dtype=np.float32)) for _ in texts]
 
 
 class FakeCache:
@@ -56,10 +57,12 @@ class FakeCache:
     def __init__(self, *, fails: bool = False) -> None:
         self._fails = fails
 
-    def find_near(self, queries: Sequence[Query], vectors: Vectors) -> Sequence[Hit | Miss]:
+    def find_near(
+        self, queries: Sequence[Query], embeddings: Sequence[Embedding]
+    ) -> Sequence[Hit | Miss]:
         if self._fails:
             raise IndexFailed("broke")
-        assert len(queries) == len(vectors)
+        assert len(queries) == len(embeddings)
         return [Miss(reason=MissReason.NOTHING_SIMILAR) for _ in queries]
 
 
@@ -102,7 +105,7 @@ def test_without_an_encoder_rules_score_and_nothing_is_near() -> None:
 
     assert isinstance(result.found, Miss)
     assert result.found.reason is MissReason.CACHE_DEGRADED
-    assert (result.vector, result.scorer_id) == (None, "rules")
+    assert (result.embedding, result.scorer_id) == (None, "rules")
 
 
 def test_a_failing_encoder_degrades_visibly() -> None:

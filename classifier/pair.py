@@ -1,0 +1,118 @@
+"""P(one answer serves both prompts), from the token vectors of both.
+
+The head behind it (``training/pair_head.py``) aligns the tokens of the two prompts and judges what
+is aligned with what, and what is aligned with nothing. The encoder has run for both already, for
+the query just now and for the entry when it was stored, so that a pair costs a small network only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from classifier.artifact import ARTIFACTS, Artifact, read_artifact
+from classifier.errors import ArtifactError
+from classifier.session import open_session
+from classifier.tokens import unpack
+
+KIND: Final = "pair"
+_REMEDY = "train it again with `python -m training pair`"
+
+
+class Prompt(Protocol):
+    """A text with its packed token vectors."""
+
+    @property
+    def tokens(self) -> bytes:
+        """As ``OnnxEncoder.embed`` gives them."""
+
+
+class PairModel:
+    """Judges pairs; safe to call from several threads at once.
+
+    Attributes:
+        verifier_id: names the artifact.
+    """
+
+    def __init__(self, artifact: Artifact) -> None:
+        """Build from a checked artifact; see ``load``."""
+        self.verifier_id = artifact.id
+        self._points: list[tuple[float, float]] = sorted(
+            (float(point["max_error_rate"]), float(point["min_p_right"]))
+            for point in artifact.field("operating_points")
+        )
+        try:
+            self._session = open_session(artifact.files["model.onnx"])
+        except Exception as error:  # onnxruntime raises bare exceptions
+            raise ArtifactError(
+                seen=f"{artifact.id} does not load: {error}",
+                expected="a model that this onnxruntime can read",
+                remedy=_REMEDY,
+            ) from error
+
+    @classmethod
+    def load(cls, folder: Path = ARTIFACTS / KIND, *, encoder_id: str) -> PairModel:
+        """Load a pair model.
+
+        Args:
+            folder: holds model.onnx and card.json.
+            encoder_id: of the encoder whose token vectors will be judged.
+
+        Raises:
+            ArtifactError: the files are missing or damaged, or belong to another encoder.
+        """
+        artifact = read_artifact(folder, kind=KIND)
+        found = artifact.field("encoder_id")
+        if found != encoder_id:
+            raise ArtifactError(
+                seen=f"{artifact.id} was trained with encoder_id {found!r}",
+                expected=f"{encoder_id!r}, which is in use here",
+                remedy=_REMEDY,
+            )
+        return cls(artifact)
+
+    def __repr__(self) -> str:
+        """Name the model."""
+        return f"PairModel({self.verifier_id!r})"
+
+    def p_same_answer(
+        self, query: Prompt, candidates: Sequence[Prompt], similarities: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.float32]:
+        """Return P(the candidate's answer serves the query), shape (len(candidates),).
+
+        A prompt without token vectors (stored under another encoder) can not be judged: 0.
+
+        Args:
+            query: the prompt that asks.
+            candidates: stored prompts, at least one.
+            similarities: shape (len(candidates),), cosine of each candidate to the query.
+        """
+        p = np.zeros(len(candidates), dtype=np.float32)
+        rows = [i for i, candidate in enumerate(candidates) if candidate.tokens]
+        if not query.tokens or not rows:
+            return p
+        tokens, mask = unpack([query.tokens, *(candidates[i].tokens for i in rows)])
+        one = np.broadcast_to(tokens[:1], (len(rows), *tokens.shape[1:]))
+        p[rows] = self._session.run(
+            ["p_right"],
+            {
+                "a": one,
+                "a_mask": np.broadcast_to(mask[:1], (len(rows), mask.shape[1])),
+                "b": tokens[1:],
+                "b_mask": mask[1:],
+                "cosine": similarities[rows],
+            },
+        )[0]
+        return p
+
+    def min_p_right(self, max_error_rate: float) -> float | None:
+        """Return the P(right) from which on hits met the target on the shipped calibration data.
+
+        A prior for other traffic, and no bound. None: no threshold met it.
+        """
+        met = [p for rate, p in self._points if rate <= max_error_rate]
+        return met[-1] if met else None
