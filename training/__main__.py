@@ -1,4 +1,4 @@
-"""`python -m training encoder|complexity`: make an artifact, measure it, write its card."""
+"""`python -m training fine-tune|encoder|pair|complexity`: make an artifact, with its card."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.datasets import data_dir
 from classifier.artifact import ARTIFACTS
 
 
@@ -16,8 +17,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
 
-    encoder = commands.add_parser("encoder", help="export all-MiniLM-L6-v2 to int8 ONNX")
+    tune = commands.add_parser("fine-tune", help="fine-tune the encoder with a pair head")
+    tune.add_argument("--work", type=Path, required=True, help="folder of checkpoints")
+    tune.add_argument("--seed", type=int, default=0)
+
+    encoder = commands.add_parser("encoder", help="export the encoder to int8 ONNX")
     encoder.add_argument("--out", type=Path, default=ARTIFACTS / "encoder")
+    encoder.add_argument("--tuned", type=Path, help="a checkpoint of fine-tune; default: original")
+
+    pair = commands.add_parser("pair", help="train the pair model on the finished encoder")
+    pair.add_argument("--out", type=Path, default=ARTIFACTS / "pair")
+    pair.add_argument("--tuned", type=Path, required=True, help="a checkpoint of fine-tune")
+    pair.add_argument("--encoder", type=Path, default=ARTIFACTS / "encoder")
+    pair.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    pair.add_argument("--force", action="store_true", help="replace an artifact that is better")
 
     complexity = commands.add_parser("complexity", help="fit P(adequate) on routing data")
     complexity.add_argument("--data", type=Path, nargs="+", required=True, help="routing files")
@@ -32,10 +45,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
 
     given = parser.parse_args(arguments)
-    if given.command == "encoder":
+    if given.command == "fine-tune":
+        from training.fine_tune import Plan, fine_tune
+
+        fine_tune(found_data(), given.work, Plan(seed=given.seed))
+    elif given.command == "encoder":
         from training.encoder import make_encoder
 
-        make_encoder(given.out, seed=given.seed, force=given.force)
+        make_encoder(given.out, seed=given.seed, force=given.force, tuned=given.tuned)
+    elif given.command == "pair":
+        from training.pair import make_pair
+
+        make_pair(
+            given.out,
+            tuned=given.tuned,
+            encoder_folder=given.encoder,
+            seeds=given.seeds,
+            force=given.force,
+        )
     else:
         from training.complexity import make_complexity
 
@@ -47,6 +74,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
             force=given.force,
             keep=given.keep,
         )
+
+
+def found_data() -> Path:
+    """Return the folder of the labelled data.
+
+    Raises:
+        SystemExit: there is none.
+    """
+    folder = data_dir()
+    if folder is None:
+        raise SystemExit("labelled data is needed; set SCRIMP_DATA to its folder")
+    return folder
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ Checkpoints are written as it goes; a run that is cut off goes on from the last 
 from __future__ import annotations
 
 import importlib
-import json
 import math
 import random
 import time
@@ -22,12 +21,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.progress import track
 from torch import nn
 from torch.nn import functional
 
-from benchmarks.metrics import average_precision
-from training.pair_data import LabelledPair, held_out, training_pairs
+from training.pair_data import LabelledPair, training_pairs
 from training.pair_head import DIM, TOKENS, PairHead
 
 _FROZEN_LAYERS = 2
@@ -75,11 +72,22 @@ class Plan:
     head_rate: float = 1e-3
 
 
-def load_original() -> TokenEncoder:
+def load_original(attention: str = "sdpa") -> TokenEncoder:
     """Return the encoder with the original weights and a fresh projection."""
     from transformers import AutoModel
 
-    return TokenEncoder(AutoModel.from_pretrained(original_folder()))
+    return TokenEncoder(
+        AutoModel.from_pretrained(original_folder(), attn_implementation=attention)
+    ).eval()
+
+
+def load_tuned(path: Path, attention: str = "sdpa") -> tuple[TokenEncoder, PairHead]:
+    """Return what ``fine_tune`` wrote."""
+    state = torch.load(path, weights_only=True)
+    encoder, head = load_original(attention), PairHead()
+    encoder.load_state_dict(state["encoder"])
+    head.load_state_dict(state["head"])
+    return encoder.eval(), head.eval()
 
 
 def fine_tune(folder: Path, work: Path, plan: Plan) -> None:
@@ -261,54 +269,3 @@ def _resume(work: Path, encoder: TokenEncoder, head: PairHead, scale: Any, optim
     scale.data.copy_(state["scale"])
     optimizer.load_state_dict(state["optimizer"])
     return int(state["step"])
-
-
-@torch.no_grad()  # type: ignore[untyped-decorator, unused-ignore]
-def judged(
-    encoder: TokenEncoder, head: PairHead, sets: dict[str, list[LabelledPair]], most: int = 1500
-) -> dict[str, dict[str, float | None]]:
-    """Return average precision of head and cosine on held-out sets."""
-    read = Reader()
-    encoder.eval()
-    head.eval()
-    found: dict[str, dict[str, float | None]] = {}
-    for name, rows in sets.items():
-        some = random.Random(0).sample(rows, min(most, len(rows)))
-        some.sort(key=lambda p: max(len(p.a), len(p.b)))
-        logits, cosines = [], []
-        for start in track(range(0, len(some), _BATCH), name):
-            batch = some[start : start + _BATCH]
-            n = len(batch)
-            ids, mask = read([p.a for p in batch] + [p.b for p in batch])
-            with torch.autocast("cpu", torch.bfloat16):
-                vectors, tokens = encoder(ids, mask)
-            short, short_mask = shortened(tokens, mask)
-            cosine = (vectors[:n] * vectors[n:]).sum(1)
-            logits += head(short[:n], short_mask[:n], short[n:], short_mask[n:], cosine).tolist()
-            cosines += cosine.tolist()
-        labels = [p.same for p in some]
-        found[name] = {
-            "n": len(some),
-            "head": average_precision(logits, labels),
-            "cosine": average_precision(cosines, labels),
-        }
-    return found
-
-
-if __name__ == "__main__":
-    import sys
-
-    data, work = Path(sys.argv[1]), Path(sys.argv[2])
-    torch.set_num_threads(2)
-    if sys.argv[3:] == ["judge"]:
-        encoder, head = load_original(), PairHead()
-        if (work / "last.pt").exists():
-            state = torch.load(
-                work / ("done.pt" if (work / "done.pt").exists() else "last.pt"), weights_only=True
-            )
-            encoder.load_state_dict(state["encoder"])
-            head.load_state_dict(state["head"])
-        for name, row in judged(encoder, head, held_out(data)).items():
-            print(name, json.dumps(row))
-    else:
-        fine_tune(data, work, Plan())

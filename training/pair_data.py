@@ -36,6 +36,15 @@ _HELD_FOLDS = 6  # one fold in so many is judged on
 _SEED = 7  # of the split alone, so that every training run keeps back the same
 
 
+TRAINED_ON = (
+    "Quora Question Pairs, train split (Quora's terms, research use): 90,532 pairs",
+    "AskUbuntu duplicates (CC BY-SA 3.0), CheckList for QQP (MIT), SemAntoNeg (CC BY), GSM-Plus, "
+    "MEDIQA RQE, PAWS-X English dev, Spider and Spider-Syn, text2sql-data, Overnight: the parts "
+    "that are not held back",
+    "pairs of this project's own, made from single prompts (`training/near_misses.py`)",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class LabelledPair:
     """Two prompts and whether one answer serves both."""

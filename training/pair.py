@@ -1,0 +1,403 @@
+# ruff: noqa: ANN401 - torch has no types here
+# mypy: disable-error-code="misc,no-untyped-call,unused-ignore"
+"""Trains the pair model on the finished encoder's own int8 outputs, and says what it is worth.
+
+The head that was trained jointly with the encoder (``training/fine_tune.py``) is trained on here:
+on the token vectors as they will be kept, four bits a number, so that it learns to live with what
+rounding does. Several seeds; the one with the least loss on held-out pairs is shipped, all are in
+the card. Then its logits are calibrated on one half of what is held back (Platt, 1999) and judged
+on the other, and streams of held-out prompts give the operating points (``training/points.py``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from rich.progress import track
+from torch import nn
+from torch.nn import functional
+
+from benchmarks.datasets import data_dir, fold_of
+from benchmarks.metrics import average_precision, expected_calibration_error
+from cache.guards import compare_facts, facts_of
+from cache.normalize import canonical
+from classifier.artifact import ARTIFACTS, read_card, write_artifact
+from classifier.encoder import OnnxEncoder
+from classifier.pair import KIND
+from classifier.tokens import DIM, unpack
+from training.cards import created, model_card, refuse_to_worsen
+from training.fine_tune import load_tuned
+from training.pair_data import TRAINED_ON, LabelledPair, held_out, training_pairs
+from training.pair_head import PairHead
+from training.points import TARGETS, Point, operating_points
+
+Floats = npt.NDArray[np.float64]
+
+_BATCH = 256
+_EPOCHS = 3
+_RATE = 1e-3
+_OPSET = 17
+
+
+@dataclass(slots=True)
+class Texts:
+    """What the encoder made of each text: vectors of shape (n, dim), packed tokens."""
+
+    row_of: dict[str, int]
+    vectors: npt.NDArray[np.float32]
+    tokens: list[bytes]
+
+    def cosines(self, pairs: Sequence[LabelledPair]) -> npt.NDArray[np.float32]:
+        """Return the cosine of each pair."""
+        a, b = self.rows(pairs)
+        found: npt.NDArray[np.float32] = np.einsum("ij,ij->i", self.vectors[a], self.vectors[b])
+        return found
+
+    def rows(self, pairs: Sequence[LabelledPair]) -> tuple[list[int], list[int]]:
+        """Return the rows of both sides."""
+        return (
+            [self.row_of[canonical(pair.a)] for pair in pairs],
+            [self.row_of[canonical(pair.b)] for pair in pairs],
+        )
+
+    def sides(self, rows: Sequence[int]) -> tuple[Any, Any]:
+        """Return token vectors and mask as tensors."""
+        tokens, mask = unpack([self.tokens[row] for row in rows])
+        return torch.from_numpy(tokens), torch.from_numpy(mask)
+
+
+def make_pair(
+    out: Path = ARTIFACTS / KIND,
+    *,
+    tuned: Path,
+    encoder_folder: Path = ARTIFACTS / "encoder",
+    seeds: Sequence[int] = (0, 1, 2),
+    extra: Sequence[LabelledPair] = (),
+    force: bool = False,
+) -> Path:
+    """Train, calibrate, judge and write the pair artifact.
+
+    Args:
+        out: the artifact's folder.
+        tuned: what ``fine_tune`` wrote; its head is where training begins.
+        encoder_folder: the finished encoder.
+        seeds: of order and dropout.
+        extra: pairs of the user's own, e.g. from the ledger; they come four times an epoch.
+        force: replace an artifact that is better.
+
+    Raises:
+        SystemExit: there is no labelled data, or the artifact in place is better.
+    """
+    folder = data_dir()
+    if folder is None:
+        raise SystemExit("labelled pairs are needed; set SCRIMP_DATA to the data folder")
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    encoder = OnnxEncoder.load(encoder_folder)
+    train, held = training_pairs(folder, 0), held_out(folder)
+    train += list(extra) * 4
+    texts = read(encoder, [*train, *(pair for rows in held.values() for pair in rows)])
+    trained = {seed: train_head(texts, train, tuned, seed) for seed in seeds}
+    halves = _halves(held)
+    losses = {seed: _loss_on(head, texts, halves[0]) for seed, head in trained.items()}
+    best = min(losses, key=lambda seed: losses[seed])
+    slope, shift = platt(*_logits_of(trained[best], texts, halves[0]))
+    model = Calibrated(trained[best], slope, shift).eval()
+    numbers = {
+        "held_out": judged(model, texts, halves[1]),
+        "held_out_by_seed": {
+            str(seed): {
+                name: row["ap"]
+                for name, row in judged(
+                    Calibrated(head, slope, shift).eval(), texts, halves[1]
+                ).items()
+            }
+            for seed, head in trained.items()
+        },
+        "calibration_loss_by_seed": {str(seed): losses[seed] for seed in seeds},
+    }
+    points, streams = operating_points(folder, encoder, probabilities(model))
+    numbers["streams"] = streams
+    merit = float(np.mean([row["ap"] for row in numbers["held_out"].values()]))
+    refuse_to_worsen(out, KIND, new=merit, old=_merit_of(out), force=force)
+    content = exported(model)
+    _write(out, content, encoder.encoder_id, numbers, merit, points, seeds, best)
+    return out
+
+
+def read(encoder: OnnxEncoder, pairs: Sequence[LabelledPair]) -> Texts:
+    """Encode every text of the pairs once."""
+    distinct = sorted({canonical(t) for p in pairs for t in (p.a, p.b)}, key=len)
+    chunks = [distinct[i : i + 256] for i in range(0, len(distinct), 256)]
+    vectors = np.empty((len(distinct), encoder.dim), dtype=np.float32)
+    tokens: list[bytes] = []
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        for found in track(pool.map(encoder.embed, chunks), "encoding", len(chunks)):
+            for one in found:
+                vectors[len(tokens)] = one.vector
+                tokens.append(one.tokens)
+    return Texts({text: row for row, text in enumerate(distinct)}, vectors, tokens)
+
+
+def train_head(texts: Texts, pairs: Sequence[LabelledPair], tuned: Path, seed: int) -> PairHead:
+    """Return a head trained on what the finished encoder makes of the pairs."""
+    torch.manual_seed(seed)
+    _, head = load_tuned(tuned)
+    head.train()
+    optimizer = torch.optim.AdamW(head.parameters(), lr=_RATE, weight_decay=0.02)
+    batches = list(_batches(texts, pairs, seed))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=_RATE, total_steps=len(batches), pct_start=0.1
+    )
+    for batch in track(batches, f"seed {seed}"):
+        logits, labels = _forward(head, texts, batch)
+        loss = functional.binary_cross_entropy_with_logits(logits, labels)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(head.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+    return head.eval()
+
+
+def _batches(
+    texts: Texts, pairs: Sequence[LabelledPair], seed: int
+) -> Iterator[list[LabelledPair]]:
+    """Yield batches of like length in random order, for all epochs."""
+    chance = random.Random(seed)
+    for _ in range(_EPOCHS):
+        drawn = chance.sample(list(pairs), len(pairs))
+        found = []
+        for start in range(0, len(drawn), _BATCH * 20):
+            some = sorted(drawn[start : start + _BATCH * 20], key=lambda p: len(p.a) + len(p.b))
+            found += [some[i : i + _BATCH] for i in range(0, len(some), _BATCH)]
+        chance.shuffle(found)
+        yield from found
+
+
+def _forward(head: nn.Module, texts: Texts, batch: Sequence[LabelledPair]) -> tuple[Any, Any]:
+    a, b = texts.rows(batch)
+    cosines = torch.from_numpy(texts.cosines(batch))
+    logits = head(*texts.sides(a), *texts.sides(b), cosines)
+    return logits, torch.tensor([float(pair.same) for pair in batch])
+
+
+# -------------------------------------------------------------------------------------- judging
+
+
+def _halves(
+    held: Mapping[str, Sequence[LabelledPair]],
+) -> tuple[dict[str, list[LabelledPair]], dict[str, list[LabelledPair]]]:
+    """Split what is held back: one half calibrates, the other judges."""
+    halves: tuple[dict[str, list[LabelledPair]], dict[str, list[LabelledPair]]] = ({}, {})
+    for name, rows in held.items():
+        for pair in rows:
+            halves[fold_of(pair.a, 2, 11)].setdefault(name, []).append(pair)
+    return halves
+
+
+def _logits_of(
+    head: PairHead, texts: Texts, sets: Mapping[str, Sequence[LabelledPair]]
+) -> tuple[Floats, Floats, Floats]:
+    """Return logits, labels and weights; each set weighs the same."""
+    logits, labels, weights = [], [], []
+    for rows in sets.values():
+        with torch.no_grad():
+            for start in range(0, len(rows), _BATCH):
+                found, same = _forward(head, texts, rows[start : start + _BATCH])
+                logits.append(found.numpy())
+                labels.append(same.numpy())
+                weights.append(np.full(len(same), 1 / len(rows)))
+    return (
+        np.concatenate(logits).astype(np.float64),
+        np.concatenate(labels).astype(np.float64),
+        np.concatenate(weights),
+    )
+
+
+def _loss_on(head: PairHead, texts: Texts, sets: Mapping[str, Sequence[LabelledPair]]) -> float:
+    logits, labels, weights = _logits_of(head, texts, sets)
+    losses = np.logaddexp(0, logits) - labels * logits
+    return round(float((losses * weights).sum() / weights.sum()), 5)
+
+
+def platt(logits: Floats, labels: Floats, weights: Floats) -> tuple[float, float]:
+    """Return slope and shift that make logits probabilities, by weighted maximum likelihood."""
+    slope, shift = 1.0, 0.0
+    features = np.stack([logits, np.ones_like(logits)])
+    for _ in range(50):  # Newton's steps; the problem is convex
+        p = 1 / (1 + np.exp(-(slope * logits + shift)))
+        gradient = features @ (weights * (p - labels))
+        curvature = (features * (weights * p * (1 - p))) @ features.T + 1e-9 * np.eye(2)
+        step = np.linalg.solve(curvature, gradient)
+        slope, shift = slope - step[0], shift - step[1]
+        if np.abs(step).max() < 1e-9:
+            break
+    return float(slope), float(shift)
+
+
+class Calibrated(nn.Module):
+    """The head with its calibration: token vectors to P(right)."""
+
+    def __init__(self, head: PairHead, slope: float, shift: float) -> None:
+        super().__init__()
+        self.head = head
+        self.slope = slope
+        self.shift = shift
+
+    def forward(self, a: Any, a_mask: Any, b: Any, b_mask: Any, cosine: Any) -> Any:
+        """Return P(right), shape (n,)."""
+        return torch.sigmoid(self.slope * self.head(a, a_mask, b, b_mask, cosine) + self.shift)
+
+
+def probabilities(model: Calibrated) -> Any:
+    """Return a function from packed tokens of both sides and cosines to P(right)."""
+
+    def p_right(
+        a: Sequence[bytes], b: Sequence[bytes], cosines: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.float32]:
+        found = []
+        with torch.no_grad():
+            for start in range(0, len(a), _BATCH):
+                sides = (unpack(side[start : start + _BATCH]) for side in (a, b))
+                inputs = [torch.from_numpy(x) for side in sides for x in side]
+                cosine = torch.from_numpy(cosines[start : start + _BATCH])
+                found.append(model(*inputs, cosine).numpy())
+        return np.concatenate(found) if found else np.zeros(0, dtype=np.float32)
+
+    return p_right
+
+
+def judged(
+    model: Calibrated, texts: Texts, sets: Mapping[str, Sequence[LabelledPair]]
+) -> dict[str, dict[str, Any]]:
+    """Return by set what the decision's P(right), the bare model and the cosine are worth."""
+    p_right = probabilities(model)
+    found = {}
+    for name, rows in sets.items():
+        a, b = texts.rows(rows)
+        cosines = texts.cosines(rows)
+        p = p_right([texts.tokens[i] for i in a], [texts.tokens[i] for i in b], cosines)
+        labels = np.array([pair.same for pair in rows])
+        vetoed = np.array([_is_vetoed(pair) for pair in rows])
+        decided = np.where(vetoed, 0.0, p)
+        found[name] = {
+            "n": len(rows),
+            "positives": int(labels.sum()),
+            "ap": _rounded(average_precision(decided, labels)),
+            "ap_model": _rounded(average_precision(p, labels)),
+            "ap_cosine": _rounded(average_precision(cosines, labels)),
+            "ece_model": _rounded(expected_calibration_error(p, labels)),
+            "vetoed_positives": int((vetoed & labels).sum()),
+        }
+    return found
+
+
+def _is_vetoed(pair: LabelledPair) -> bool:
+    a, b = canonical(pair.a), canonical(pair.b)
+    return a != b and compare_facts(facts_of(a), facts_of(b)) is not None
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+# ------------------------------------------------------------------------------------ the artifact
+
+
+def exported(model: Calibrated) -> bytes:
+    """Return the calibrated head as ONNX."""
+    n, tokens = 2, 7
+    inputs = (
+        torch.randn(n, tokens, DIM), torch.ones(n, tokens),
+        torch.randn(n, tokens, DIM), torch.ones(n, tokens), torch.rand(n),
+    )  # fmt: skip
+    names = ["a", "a_mask", "b", "b_mask", "cosine"]
+    axes = {"a": {0: "n", 1: "ta"}, "a_mask": {0: "n", 1: "ta"}, "cosine": {0: "n"}}
+    axes |= {"b": {0: "n", 1: "tb"}, "b_mask": {0: "n", 1: "tb"}, "p_right": {0: "n"}}
+    content = io.BytesIO()
+    torch.onnx.export(
+        model, inputs, content, input_names=names, output_names=["p_right"],
+        dynamic_axes=axes, opset_version=_OPSET, dynamo=False,
+    )  # fmt: skip
+    return content.getvalue()
+
+
+def _merit_of(folder: Path) -> float | None:
+    if not (folder / "card.json").exists():
+        return None
+    merit = read_card(folder, kind=KIND).get("merit")
+    return None if merit is None else float(merit)
+
+
+def _write(
+    out: Path,
+    content: bytes,
+    encoder_id: str,
+    numbers: Mapping[str, Any],
+    merit: float,
+    points: Sequence[Point],
+    seeds: Sequence[int],
+    best: int,
+) -> None:
+    identity = f"pair-{hashlib.sha256(encoder_id.encode() + content).hexdigest()[:8]}"
+    card: dict[str, Any] = {
+        "encoder_id": encoder_id,
+        "operating_points": [asdict(point) for point in points],
+        "created": created(),
+        "seeds": list(seeds),
+        "seed": best,
+        "epochs": _EPOCHS,
+        "merit": round(merit, 5),
+        "sources": list(TRAINED_ON),
+        "numbers": numbers,
+    }
+    write_artifact(out, kind=KIND, artifact_id=identity, files={"model.onnx": content}, card=card)
+    text = model_card(
+        title=f"Pair model {identity}", paragraphs=_paragraphs(len(content), card), numbers=numbers
+    )
+    (out / "MODEL_CARD.md").write_text(text, encoding="utf-8")
+    print(json.dumps({"id": identity, "merit": merit, **numbers["held_out"]}, indent=1))
+
+
+def _paragraphs(size: int, card: Mapping[str, Any]) -> Iterator[str]:
+    yield (
+        f"P(one answer serves both prompts), from the token vectors that {card['encoder_id']} made "
+        f"of both; {size:,} bytes of ONNX. Tokens of the two prompts are softly aligned, each is "
+        "compared with what it met, and the mean and the greatest difference decide "
+        "(`training/pair_head.py`). Symmetric."
+    )
+    yield (
+        f"**Training.** Jointly with the encoder, then {card['epochs']} epochs on the finished "
+        f"encoder's rounded token vectors; seeds {card['seeds']}, of which {card['seed']} has the "
+        "least loss on the calibration half and is shipped."
+    )
+    yield "**Sources.**\n\n" + "\n".join(f"- {source}" for source in card["sources"])
+    yield (
+        "**Held back.** Quora's dev split; every prompt of one hash class in six of the other sets "
+        "(one in three of PAWS); eleven kinds of CheckList test; two domains of text-to-SQL and "
+        "two of Overnight; one Spider database in six. One half of that calibrates, the other is "
+        "judged below. `ap` is the decision's (guards included), `ap_model` the bare model's."
+    )
+    yield (
+        "**Operating points.** From which P(right) on near-duplicates may be served for a target "
+        "share of wrong hits: the loosest at which no stream of held-out prompts exceeded the "
+        f"target, for the targets {', '.join(f'{target:g}' for target in TARGETS)}. A prior for "
+        "other traffic, and no bound: the service replaces it by evidence of its own."
+    )
+    yield (
+        "**Limits.** English. Quora's labels are noisy (5-10 % wrong), and its duplicates are "
+        "looser than many an application would want. Long prompts are judged on at most 32 "
+        "averaged token vectors; what the encoder's window does not see must be identical."
+    )

@@ -1,0 +1,202 @@
+"""Operating points: the P(right) to serve from, so that streams of held-out prompts stay in target.
+
+Each stream is replayed as the service would see it: prompts in random order, a miss is stored, a
+hit is not; a hit is right when the groups agree, wrong when they differ (where groups name those
+judged different: wrong only then). For every threshold the whole stream is replayed, for what is
+stored depends on what was served.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from rich.progress import track
+
+from benchmarks.datasets import fold_of, pairs, read_rows
+from benchmarks.metrics import clopper_pearson_upper
+from cache.guards import compare_facts, facts_of
+from cache.normalize import canonical
+from classifier.encoder import OnnxEncoder
+from training.pair_data import HELD_DOMAINS
+
+TARGETS = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.10)
+GRID: tuple[float, ...] = tuple(
+    round(1 - x, 5) for x in np.geomspace(0.5, 0.0005, 40)
+)  # thresholds, rising
+_NEIGHBOURS = 8
+_FLOOR = 0.70
+_MOST_ROWS = 8_000
+
+PRight = Callable[
+    [Sequence[bytes], Sequence[bytes], npt.NDArray[np.float32]], npt.NDArray[np.float32]
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """For a target, from which P(right) on."""
+
+    max_error_rate: float
+    min_p_right: float
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A prompt of a stream."""
+
+    text: str
+    group: str
+    different: frozenset[str] | None
+
+
+@dataclass(slots=True)
+class Replay:
+    """What a threshold came to."""
+
+    right: int = 0
+    wrong: int = 0
+    unjudged: int = 0
+
+
+def operating_points(
+    folder: Path, encoder: OnnxEncoder, p_right: PRight
+) -> tuple[list[Point], dict[str, Any]]:
+    """Return the points, and what every stream came to at each target's point.
+
+    A target's point is the loosest threshold from which on, up to the strictest, no stream's
+    error rate exceeds the target; where a stream has no hits, it has no say.
+    """
+    found = {}
+    for name, rows in streams(folder).items():
+        found[name] = _replays(rows, encoder, p_right, name)
+    points = []
+    for target in TARGETS:
+        met = [t for i, t in enumerate(GRID) if _holds(found, i, target)]
+        if met:
+            points.append(Point(target, min(met)))
+    return points, {
+        name: {
+            f"{point.max_error_rate:g}": _figures(replays[GRID.index(point.min_p_right)])
+            for point in points
+        }
+        for name, replays in found.items()
+    }
+
+
+def _holds(found: dict[str, list[Replay]], at: int, target: float) -> bool:
+    """Tell whether the target holds at a threshold and all stricter ones, on every stream."""
+    for replays in found.values():
+        for replay in replays[at:]:
+            judged = replay.right + replay.wrong
+            if judged and replay.wrong / judged > target and replay.wrong > 1:
+                return False
+    return True
+
+
+def _figures(replay: Replay) -> dict[str, Any]:
+    judged = replay.right + replay.wrong
+    return {
+        "right": replay.right,
+        "wrong": replay.wrong,
+        "unjudged": replay.unjudged,
+        "error_rate": round(replay.wrong / judged, 5) if judged else None,
+        "error_rate_upper95": clopper_pearson_upper(replay.wrong, judged) if judged else None,
+    }
+
+
+def streams(folder: Path) -> dict[str, list[Row]]:
+    """Return streams of prompts that no training saw."""
+    trained = {
+        canonical(text)
+        for pair in pairs(folder / "cache" / "pairs_qqp.jsonl.gz")
+        if pair.split == "train"
+        for text in (pair.a, pair.b)
+    }
+    found: dict[str, list[Row]] = defaultdict(list)
+    for row in read_rows(folder / "cache" / "groups_qqp.jsonl.gz"):
+        if canonical(row["text"]) not in trained:
+            found["qqp"].append(Row(row["text"], row["group"], frozenset(row["different"])))
+    for name in ("text2sql", "spider"):
+        for row in read_rows(folder / "cache" / f"groups_{name}.jsonl.gz"):
+            base = str(row.get("domain") or str(row["group"]).partition(":")[0])
+            if base in HELD_DOMAINS or (name == "spider" and fold_of(base, 6, 7) == 0):
+                found[name].append(Row(row["text"], row["group"], None))
+    for rows in found.values():
+        random.Random(5).shuffle(rows)
+        del rows[_MOST_ROWS:]
+    return dict(found)
+
+
+def _replays(rows: Sequence[Row], encoder: OnnxEncoder, p_right: PRight, name: str) -> list[Replay]:
+    """Replay a stream at every threshold of the grid."""
+    texts = [canonical(row.text) for row in rows]
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    vectors = np.empty((len(texts), encoder.dim), dtype=np.float32)
+    tokens: list[bytes] = [b""] * len(texts)
+    for start in track(range(0, len(order), 256), f"stream {name}"):
+        some = order[start : start + 256]
+        for i, one in zip(some, encoder.embed([texts[i] for i in some]), strict=True):
+            vectors[i], tokens[i] = one.vector, one.tokens
+    near = _neighbours(vectors)
+    asked = [i for i, _, _ in near]
+    stored = [j for _, j, _ in near]
+    cosines = np.array([c for _, _, c in near], dtype=np.float32)
+    p = p_right([tokens[i] for i in asked], [tokens[j] for j in stored], cosines)
+    facts = [facts_of(text) for text in texts]
+    candidates: dict[int, list[tuple[int, float]]] = defaultdict(list)
+    for i, j, one in zip(asked, stored, p.tolist(), strict=True):
+        if texts[i] == texts[j]:
+            candidates[i].append((j, 2.0))  # exact
+        elif one >= GRID[0] and compare_facts(facts[i], facts[j]) is None:
+            candidates[i].append((j, one))
+    return [_replay(rows, candidates, threshold) for threshold in GRID]
+
+
+def _neighbours(vectors: npt.NDArray[np.float32]) -> list[tuple[int, int, float]]:
+    """Return (row, earlier row, cosine) above the floor; more than are judged, some unstored."""
+    found = []
+    for start in range(0, len(vectors), 512):
+        block = vectors[start : start + 512] @ vectors[: start + 512].T
+        for k, cosines in enumerate(block):
+            i = start + k
+            near = np.flatnonzero(cosines[:i] >= _FLOOR)
+            best = near[np.argsort(-cosines[near])][: 3 * _NEIGHBOURS]
+            found += [(i, int(j), float(cosines[j])) for j in best]
+    return found
+
+
+def _replay(
+    rows: Sequence[Row], candidates: dict[int, list[tuple[int, float]]], threshold: float
+) -> Replay:
+    is_stored = [False] * len(rows)
+    found = Replay()
+    for i, row in enumerate(rows):
+        passing = [(p, j) for j, p in candidates[i] if is_stored[j] and p >= threshold]
+        if not passing:
+            is_stored[i] = True
+            continue
+        p, j = max(passing)
+        if p > 1:
+            continue  # an exact hit
+        other = rows[j]
+        if row.group == other.group:
+            found.right += 1
+        elif _is_wrong(row, other):
+            found.wrong += 1
+        else:
+            found.unjudged += 1
+    return found
+
+
+def _is_wrong(row: Row, other: Row) -> bool:
+    """Tell whether two rows of two groups are known to want two answers."""
+    if row.different is None or other.different is None:
+        return True
+    return other.group in row.different or row.group in other.different
