@@ -108,6 +108,14 @@ class _MissReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MissReason
     MISS_REASON_GUARD_ENTITY: _MissReason.ValueType  # 18
     MISS_REASON_BELOW_THRESHOLD: _MissReason.ValueType  # 19
     MISS_REASON_CACHE_DEGRADED: _MissReason.ValueType  # 20
+    MISS_REASON_NEEDS_CONTEXT: _MissReason.ValueType  # 21
+    """Nothing similar after the same earlier turns, though the last message would stand on its own."""
+    MISS_REASON_REFUTED: _MissReason.ValueType  # 22
+    """This stored answer was reported wrong for this very text."""
+    MISS_REASON_BARRED: _MissReason.ValueType  # 23
+    """Pairs that differ in this way turned out wrong too often in this namespace."""
+    MISS_REASON_THIN_EVIDENCE: _MissReason.ValueType  # 24
+    """The target asks for more certainty than there is evidence: exact hits only."""
 
 class MissReason(_MissReason, metaclass=_MissReasonEnumTypeWrapper):
     """Why no stored answer was served."""
@@ -133,6 +141,14 @@ MISS_REASON_GUARD_URL: MissReason.ValueType  # 17
 MISS_REASON_GUARD_ENTITY: MissReason.ValueType  # 18
 MISS_REASON_BELOW_THRESHOLD: MissReason.ValueType  # 19
 MISS_REASON_CACHE_DEGRADED: MissReason.ValueType  # 20
+MISS_REASON_NEEDS_CONTEXT: MissReason.ValueType  # 21
+"""Nothing similar after the same earlier turns, though the last message would stand on its own."""
+MISS_REASON_REFUTED: MissReason.ValueType  # 22
+"""This stored answer was reported wrong for this very text."""
+MISS_REASON_BARRED: MissReason.ValueType  # 23
+"""Pairs that differ in this way turned out wrong too often in this namespace."""
+MISS_REASON_THIN_EVIDENCE: MissReason.ValueType  # 24
+"""The target asks for more certainty than there is evidence: exact hits only."""
 Global___MissReason: _TypeAlias = MissReason  # noqa: Y015
 
 @_typing.final
