@@ -7,13 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fakes import FakeEmbedding
+from numpy.typing import NDArray
 
 from benchmarks import cli, pairs
 from benchmarks.datasets import Pair
 from benchmarks.pairs import Judged
 from benchmarks.shipped import shipped_policy
+from cache.normalize import canonical
 from cache.policy import WordingVerifier
-from cache.types import MissReason, Vectors
+from cache.ports import Prompt
+from cache.types import MissReason, OperatingPoint, Vectors
 
 
 class LetterEncoder:
@@ -30,14 +34,38 @@ class LetterEncoder:
         lengths = np.maximum(np.linalg.norm(counts, axis=1, keepdims=True), 1e-9)
         return np.asarray(counts / lengths, dtype=np.float32)
 
+    def embed(self, texts: Sequence[str]) -> list[FakeEmbedding]:
+        """Return vectors alone."""
+        return [FakeEmbedding(vector) for vector in self.encode(texts)]
+
     def unseen(self, text: str) -> str:
         """Return what lies beyond the window."""
         return text[60:]
 
 
+class CosineVerifier:
+    """P(right) is the cosine."""
+
+    def p_same_answer(
+        self, query: Prompt, candidates: Sequence[Prompt], similarities: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Return the cosines."""
+        return similarities
+
+
 def _judge(a: str, b: str, cosine: float = 0.99) -> Judged:
     pair = Pair(a=a, b=b, duplicate=True, split=None, test=None)
-    return pairs.judge(pair, cosine, shipped_policy(), WordingVerifier(), LetterEncoder())
+    subject = pairs.Subject(
+        policy=shipped_policy(),
+        point=OperatingPoint(min_p_right=0.9),
+        verifier=CosineVerifier(),
+        unseen_of=LetterEncoder().unseen,
+        embeddings={
+            canonical(b): FakeEmbedding(np.array([cosine, (1 - cosine**2) ** 0.5], np.float32)),
+            canonical(a): FakeEmbedding(np.array([1, 0], np.float32)),
+        },
+    )
+    return pairs.judge(pair, subject)
 
 
 # One pair
@@ -172,6 +200,7 @@ def test_a_file_is_judged_row_by_row_and_no_text_is_stored(
 ) -> None:
     """Every key of the contract is there; the result holds row numbers, never texts."""
     monkeypatch.setattr(pairs, "shipped_encoder", LetterEncoder)
+    monkeypatch.setattr(pairs, "shipped_verifier", WordingVerifier)
     monkeypatch.setattr(pairs, "original_encoder", LetterEncoder)
     out = tmp_path / "result.json"
 
@@ -190,6 +219,7 @@ def test_a_file_is_judged_row_by_row_and_no_text_is_stored(
 def test_a_split_and_a_sample_leave_rows_out(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """--split names rows, --limit draws some of them by the seed."""
     monkeypatch.setattr(pairs, "shipped_encoder", LetterEncoder)
+    monkeypatch.setattr(pairs, "shipped_verifier", WordingVerifier)
 
     assert pairs.run(_args(file, split="dev"))["n"] == 2
     assert pairs.run(_args(file, limit=1))["n"] == 1
@@ -200,6 +230,7 @@ def test_wrong_cases_are_shown_on_the_terminal_alone(
 ) -> None:
     """--show lists what was served and is wrong by its label, on stderr."""
     monkeypatch.setattr(pairs, "shipped_encoder", LetterEncoder)
+    monkeypatch.setattr(pairs, "shipped_verifier", WordingVerifier)
     row = {"a": "Who painted the ceiling?", "b": "who painted the ceiling?", "duplicate": 0}
     path = tmp_path / "wrong.jsonl"
     path.write_text(json.dumps(row) + "\n", encoding="utf-8")

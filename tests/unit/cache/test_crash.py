@@ -18,13 +18,13 @@ from cache.embedded.folder import DataFolder
 from cache.embedded.sqlite_store import SqliteEntryStore
 from cache.semantic_cache import SemanticCache
 from cache.types import (
-    OperatingPoint,
     Bounds,
     Draft,
     EntryId,
     Head,
     Hit,
     MissReason,
+    OperatingPoint,
     PartitionKey,
     Query,
     ReusePolicy,

@@ -12,13 +12,13 @@ from fakes import FakeClock, FakeEmbedding, FakeEncoder, FlatIndex, MemoryEntryS
 from cache.errors import EntryRefused, IndexFailed, StoreUnavailable
 from cache.semantic_cache import SemanticCache
 from cache.types import (
-    OperatingPoint,
     Bounds,
     Draft,
     Head,
     Hit,
     Miss,
     MissReason,
+    OperatingPoint,
     PartitionKey,
     Query,
     ReusePolicy,
