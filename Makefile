@@ -49,7 +49,7 @@ check: proto  ## lint, types, import rules, and stubs that match the protos
 test: dev  ## run the tests
 	$(BIN)/python -m pytest -q
 
-bench: setup  ## the four benchmarks on the labelled data (SCRIMP_DATA), results to benchmarks/results
+bench: setup  ## the benchmarks on the labelled data (SCRIMP_DATA), results to benchmarks/results
 	$(BIN)/python -m benchmarks all
 
 run: setup  ## start the service on embedded defaults

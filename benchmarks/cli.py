@@ -24,10 +24,12 @@ from benchmarks.errors import UnusableInput
 SCENARIOS: Mapping[str, str] = {
     "pairs": "one stored prompt, one asked: what would be served, and how surely",
     "stream": "a stream of prompts through an empty service: hits, and how many were wrong",
+    "vcache": "the same stream through vCache's rule, both at the same error per hit",
     "route": "which of two models (or of a pool) gets a prompt, and what that recovers",
     "load": "requests per second and latency through gRPC on loopback",
+    "lookup": "a near-duplicate look-up in a full cache, against the bare encoder",
     "demo": "a few thousand requests through a real client, and what they saved",
-    "all": "the first four on files of the data folder, results to benchmarks/results",
+    "all": "all but demo on files of the data folder, results to benchmarks/results",
 }
 _ROOT = Path(__file__).resolve().parent.parent
 

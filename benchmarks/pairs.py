@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     )
     judged = [judge(pair, subject) for pair in console.track(rows, "deciding", total=len(rows))]
     labels = np.array([pair.duplicate for pair in rows], dtype=np.int64)
-    wrong = [i for i, one in enumerate(judged) if one.is_served and not labels[i]]
+    wrong = worst_first(judged, labels)
     if args.show:
         _show([(rows[i], judged[i]) for i in wrong[: args.show]])
     result = figures(judged, labels)
@@ -194,6 +194,12 @@ def figures(judged: Sequence[Judged], labels: metrics.Ints) -> dict[str, Any]:
     }
 
 
+def worst_first(judged: Sequence[Judged], labels: metrics.Ints) -> list[int]:
+    """Return which pairs are served and wrong by their label, the surest first."""
+    wrong = [i for i, one in enumerate(judged) if one.is_served and not labels[i]]
+    return sorted(wrong, key=lambda i: -judged[i].p_right)
+
+
 def ranking(scores: Floats, labels: metrics.Ints) -> dict[str, Any]:
     """Return ``ap`` and ``recall_at_precision``."""
     return {
@@ -214,7 +220,7 @@ def _cosines(encoder: OnnxEncoder, rows: Sequence[Pair], keep: Path | None) -> F
 
 def _show(cases: Sequence[tuple[Pair, Judged]]) -> None:
     console.show_cases(
-        "served, and wrong by the label",
+        "served, and wrong by the label, the surest first",
         ("stored", "asked", "cosine", "P(right)"),
         [(pair.a, pair.b, f"{j.similarity:.3f}", f"{j.p_right:.3f}") for pair, j in cases],
     )

@@ -155,7 +155,7 @@ def _hits(
         holders[text] = asked
 
 
-def best_static(tallies: Mapping[float, Tally], max_error_rate: float) -> float | None:
+def best_within(tallies: Mapping[float, Tally], max_error_rate: float) -> float | None:
     """Return the threshold with most right hits whose error rate is within the target.
 
     Of equals the one with fewer wrong hits, then the higher. None where none qualifies; a threshold
@@ -181,7 +181,7 @@ def static_figures(
     """
     near = earlier_neighbours(vectors)
     tallies = {threshold: replay(rows, near, threshold) for threshold in THRESHOLDS}
-    threshold = best_static(tallies, max_error_rate)
+    threshold = best_within(tallies, max_error_rate)
     tally = Tally() if threshold is None else tallies[threshold]
     repeats = n_repeats(rows)
     return {

@@ -24,10 +24,14 @@ _MAX_ROWS_NAMED = 200
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A stored answer that was replayed: the row it was stored for, and through which layer."""
+    """A stored answer that was replayed: the row it was stored for, its layer, and how surely.
+
+    ``p_right`` is the decision's probability, 1.0 when exact.
+    """
 
     row: int
     is_exact: bool
+    p_right: float
 
 
 class StreamSubject(Protocol):
@@ -61,6 +65,7 @@ class WrongHit:
 
     asked: int
     stored: int
+    p_right: float
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -100,7 +105,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         send(rows, opened, max_error_rate=args.max_error_rate, is_learning=args.learn)
     )
     if args.show:
-        _show(rows, wrong[: args.show])
+        show(rows, wrong[: args.show])
     original = original_encoder()
     static = _static(rows, original, args)
     return {
@@ -133,7 +138,7 @@ async def send(
     """Send rows one after another: a miss is stored, a hit is not.
 
     Returns:
-        The tally, the wrong near-duplicate hits in their order, and the subject, closed.
+        The tally, the wrong near-duplicate hits, the surest first, and the subject, closed.
     """
     tally, wrong = Tally(), []
     async with open_subject(max_error_rate) as subject:
@@ -145,10 +150,11 @@ async def send(
             found = verdict(row, rows[served.row])
             tally.count(found, is_exact=served.is_exact)
             if found is Verdict.WRONG and not served.is_exact:
-                wrong.append(WrongHit(number, served.row))
+                wrong.append(WrongHit(number, served.row, served.p_right))
             if is_learning and found is not Verdict.UNJUDGED:
                 await subject.learn(found is Verdict.RIGHT)
-    return tally, wrong, subject
+    # The surer a wrong hit was, the worse: no threshold would have kept it out.
+    return tally, sorted(wrong, key=lambda hit: -hit.p_right), subject
 
 
 def figures(tally: Tally, rows: Sequence[Grouped]) -> dict[str, Any]:
@@ -179,9 +185,10 @@ def _static(
     return static_figures(rows, encoded.of(texts), args.max_error_rate)
 
 
-def _show(rows: Sequence[Grouped], wrong: Sequence[WrongHit]) -> None:
+def show(rows: Sequence[Grouped], wrong: Sequence[WrongHit]) -> None:
+    """List wrong hits on the terminal."""
     console.show_cases(
-        "replayed, and wrong by the labels",
-        ("stored", "asked"),
-        [(rows[hit.stored].text, rows[hit.asked].text) for hit in wrong],
+        "replayed, and wrong by the labels, the surest first",
+        ("stored", "asked", "P(right)"),
+        [(rows[hit.stored].text, rows[hit.asked].text, f"{hit.p_right:.3f}") for hit in wrong],
     )

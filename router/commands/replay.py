@@ -39,7 +39,6 @@ _NO_ANSWER = Answer(text="(the log holds no answer)")
 _MAX_KEPT_MALFORMED = 5
 _GIVE_UP_AFTER = 1_000  # rows from the start of which none can be replayed
 _KEPT_CHARS = 300
-_MAX_NEAR_HITS = 10_000
 
 
 async def replay(args: argparse.Namespace) -> int:
@@ -207,9 +206,9 @@ class Player:
             found.usage_from[known_from] += 1
             if line.entry_id:
                 self._makers[line.entry_id] = (row.line, text)
-        elif line.outcome is Outcome.NEAR and len(found.near) < _MAX_NEAR_HITS:
+        elif line.outcome is Outcome.NEAR:
             stored_line, stored = self._makers.get(line.entry_id, (0, ""))
-            found.near.append(
+            found.note_near(
                 NearHit(
                     row.line, stored_line, line.similarity or 0.0, line.p_right or 0.0, text, stored
                 )

@@ -16,6 +16,7 @@ from router.commands.report import as_object, render
 from router.ledger.types import SavingsReport
 from router.replay_log import Malformed
 
+MAX_NEAR_HITS = 10_000
 _MAX_REASONS = 5
 _REASON_CHARS = 300
 
@@ -41,6 +42,8 @@ class Replayed:
         n_failed: of them, without an answer, by the reason.
         n_malformed: rows that could not be replayed; the first few are kept.
         usage_from: how the tokens of the called rows came to be known.
+        near: near-duplicate hits; of very many the least sure.
+        n_near: how many there were.
         logged_cost_nanos: what the called and the served rows cost with the models of the log,
             where those are in the settings; over ``n_logged_priced`` rows.
         span_s: first and last time of the log; None where it tells none.
@@ -53,6 +56,7 @@ class Replayed:
     malformed: list[Malformed] = field(default_factory=list)
     usage_from: Counter[str] = field(default_factory=Counter)
     near: list[NearHit] = field(default_factory=list)
+    n_near: int = 0
     n_logged_priced: int = 0
     logged_cost_nanos: int = 0
     span_s: tuple[float, float] | None = None
@@ -60,6 +64,13 @@ class Replayed:
     notices: list[str] = field(default_factory=list)
     savings: SavingsReport | None = None
     expected_output_tokens: int = 0
+
+    def note_near(self, hit: NearHit) -> None:
+        """Keep a near-duplicate hit; of too many the surest are let go."""
+        self.near.append(hit)
+        self.n_near += 1
+        if len(self.near) >= 2 * MAX_NEAR_HITS:
+            self.near = least_sure(self.near)
 
 
 def result(found: Replayed) -> dict[str, Any]:
@@ -86,7 +97,7 @@ def result(found: Replayed) -> dict[str, Any]:
                 "similarity": hit.similarity,
                 "p_right": hit.p_right,
             }
-            for hit in found.near
+            for hit in least_sure(found.near)
         ],
         "notices": found.notices,
         "notes": notes(found),
@@ -98,7 +109,7 @@ def tables(found: Replayed, n_shown: int) -> RenderableType:
     assert found.savings is not None
     parts: list[RenderableType] = []
     if n_shown > 0 and found.near:
-        parts.append(near_table(found.near, n_shown))
+        parts.append(near_table(found, n_shown))
     parts.append(render(found.savings))
     parts += [Text(f"* {note}", style="dim") for note in notes(found)]
     parts += [Text(f"notice: {words}", style="yellow") for words in found.notices]
@@ -108,16 +119,22 @@ def tables(found: Replayed, n_shown: int) -> RenderableType:
     return Group(*parts)
 
 
-def near_table(near: list[NearHit], n_shown: int) -> Table:
+def least_sure(near: list[NearHit]) -> list[NearHit]:
     """Return near-duplicate hits, the least sure first: these are the ones to look at."""
-    title = f"Near-duplicate hits: the {min(n_shown, len(near)):,} least sure of {len(near):,}"
+    return sorted(near, key=lambda hit: (hit.p_right, hit.similarity))[:MAX_NEAR_HITS]
+
+
+def near_table(found: Replayed, n_shown: int) -> Table:
+    """Return near-duplicate hits for the eye, the least sure first."""
+    shown = least_sure(found.near)[:n_shown]
+    title = f"Near-duplicate hits: the {len(shown):,} least sure of {found.n_near:,}"
     table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE)
     table.add_column("", justify="right")
     table.add_column("line", justify="right")
     table.add_column("prompt", overflow="fold", ratio=1)
     table.add_column("similarity", justify="right")
     table.add_column("P(right)", justify="right")
-    for hit in sorted(near, key=lambda hit: (hit.p_right, hit.similarity))[:n_shown]:
+    for hit in shown:
         figures = (f"{hit.similarity:.3f}", f"{hit.p_right:.3f}")
         table.add_row("asked", str(hit.line), Text(_one_line(hit.asked)), *figures)
         table.add_row(

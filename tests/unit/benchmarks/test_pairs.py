@@ -177,6 +177,18 @@ def test_figures_where_nothing_is_served() -> None:
     assert found["ap"] is None
 
 
+def test_the_surest_wrong_pair_comes_first() -> None:
+    """What is served and wrong, by falling P(right); what is right or not served is not named."""
+    judged = [
+        _judged(0.85, is_served=True),
+        _judged(0.99, is_served=True),
+        _judged(0.95, is_served=True),
+        _judged(0.97, is_served=False),
+    ]
+
+    assert pairs.worst_first(judged, np.array([0, 1, 0, 0])) == [2, 0]
+
+
 # The scenario
 
 

@@ -63,8 +63,8 @@ ROWS = [
     _row("shut my account", "close"),
 ]
 SCRIPT = {
-    "open account": Served(0, is_exact=False),
-    "close an account": Served(0, is_exact=False),
+    "open account": Served(0, is_exact=False, p_right=0.97),
+    "close an account": Served(0, is_exact=False, p_right=0.91),
 }
 
 
@@ -83,6 +83,26 @@ async def test_a_miss_is_stored_and_a_hit_is_not() -> None:
     assert subject.max_error_rate == 0.05
 
 
+async def test_the_surest_wrong_hit_comes_first(capsys: pytest.CaptureFixture[str]) -> None:
+    """No threshold would have kept it out, so it is the one to look at; equals keep their order."""
+    rows = [_row("first"), *(_row(f"wrong {n}", f"group {n}") for n in range(4))]
+    sure = [0.9, 0.99, 0.8, 0.9]
+    script = {
+        f"wrong {n}": Served(0, is_exact=False, p_right=p_right) for n, p_right in enumerate(sure)
+    }
+
+    _, wrong, _ = await stream.send(
+        rows, ScriptedSubject(script).open, max_error_rate=0.05, is_learning=False
+    )
+    stream.show(rows, wrong[:1])
+
+    assert [(hit.asked, hit.p_right) for hit in wrong] == [(2, 0.99), (1, 0.9), (4, 0.9), (3, 0.8)]
+    shown = capsys.readouterr().err
+    assert "wrong 1" in shown
+    assert "wrong 0" not in shown
+    assert "0.990" in shown
+
+
 async def test_no_label_reaches_the_service_unless_it_learns() -> None:
     """Without --learn nothing is told; with it, the label of each judged hit."""
     silent, told = ScriptedSubject(SCRIPT), ScriptedSubject(SCRIPT)
@@ -98,7 +118,7 @@ async def test_a_wrong_exact_hit_is_no_wrong_near_hit() -> None:
     """The error rate speaks of near-duplicates; exact ones are counted beside it."""
     rows = [_row("jaguar speed", "cat"), _row("jaguar speed", "car")]
     subject = ScriptedSubject({})
-    subject.script = {"jaguar speed": Served(0, is_exact=True)}
+    subject.script = {"jaguar speed": Served(0, is_exact=True, p_right=1.0)}
 
     tally, wrong, _ = await stream.send(rows, subject.open, max_error_rate=0.05, is_learning=False)
 
@@ -249,8 +269,8 @@ def test_the_best_static_threshold_has_most_right_hits_within_the_target() -> No
         0.99: Tally(right=45, wrong=0),
     }
 
-    assert replay.best_static(tallies, 0.05) == 0.99
-    assert replay.best_static(tallies, 0.2) == 0.80
+    assert replay.best_within(tallies, 0.05) == 0.99
+    assert replay.best_within(tallies, 0.2) == 0.80
 
 
 def test_where_no_threshold_fits_the_static_cache_serves_nothing() -> None:
@@ -263,4 +283,4 @@ def test_where_no_threshold_fits_the_static_cache_serves_nothing() -> None:
     assert found["threshold"] is None
     assert found["valid_hit_rate"] == 0.0
     assert found["error_rate"] is None
-    assert replay.best_static({0.9: Tally(), 0.95: Tally(unjudged=3, near_hits=3)}, 1.0) is None
+    assert replay.best_within({0.9: Tally(), 0.95: Tally(unjudged=3, near_hits=3)}, 1.0) is None
