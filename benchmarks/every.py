@@ -166,7 +166,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 def _run(job: Job, folder: Path, out: Path, *, seed: int, vectors: Path) -> int:
     words: Sequence[str] = [word.replace("{data}", str(folder)) for word in job.words]
-    if job.scenario != "load":
+    if job.scenario in ("pairs", "stream", "route"):
         words = [*words, "--vectors", str(vectors)]
     command = [sys.executable, "-m", "benchmarks", *words]
     command += ["--seed", str(seed), "--out", str(out), "--json"]
