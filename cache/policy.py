@@ -7,7 +7,7 @@ in this order:
 1. is it refused on its own account (expired, model, length)?
 2. is the same text meant? Then it serves, with probability 1;
 3. do the parts outside the encoder's window differ?  BEYOND_WINDOW
-4. does a guard object (numbers, negation, ...), or does a name stand on one side only?
+4. does a guard object (numbers, negation, ...), or doubt?
 5. how probable is it that its answer is right, and is it similar enough?  BELOW_THRESHOLD
 
 The most probable candidate that passes is served. When none does, the miss carries the reason of
@@ -24,7 +24,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from cache.guards import Facts, compare_facts, facts_of, other_entity
+from cache.guards import Facts, facts_of, objection
 from cache.ports import PairVerifier
 from cache.types import MissReason, ReusePolicy
 from cache.wording import is_other_wording
@@ -190,10 +190,8 @@ def _objection(asked: Wording, candidate: Candidate) -> MissReason | None:
         return candidate.refusal
     if wording.unseen != asked.unseen:
         return MissReason.BEYOND_WINDOW
-    veto = compare_facts(asked.facts, wording.facts)
-    if veto is None and other_entity(asked.facts, wording.facts):
-        return MissReason.GUARD_ENTITY  # a cosine is never sure enough to overlook a name
-    return veto
+    found = objection(asked.facts, wording.facts)
+    return found.guard if found else None  # a cosine is never sure enough to overlook a doubt
 
 
 def _passes(asked: Wording, candidate: Candidate, p_right: float, policy: ReusePolicy) -> bool:
