@@ -68,6 +68,8 @@ class Facts:
         rest: what was not read.
         words: every word in lower case, in order.
         stems: words that carry meaning, stemmed, in order.
+        vocabulary: the words, each once.
+        bag: the stems, each once.
         numbers: numbers in order.
         negations: negating words in order.
         sides: memberships in groups of opposites and rivals.
@@ -84,6 +86,8 @@ class Facts:
     rest: str = ""
     words: tuple[str, ...] = ()
     stems: tuple[str, ...] = ()
+    vocabulary: frozenset[str] = frozenset()
+    bag: frozenset[str] = frozenset()
     numbers: tuple[Number, ...] = ()
     negations: tuple[Negation, ...] = ()
     sides: frozenset[Side] = frozenset()
@@ -125,32 +129,37 @@ _SPANS = re.compile(
     rf"|(?P<file>(?<![\w./-])(?:[\w-]+/){{0,16}}[\w-]+(?:\.[\w-]+){{0,4}}\.(?:{_EXT})(?!\w))"
     r"|(?P<flag>(?<![\w-])--[A-Za-z][\w-]*|(?<![^\s(])-[A-Za-z]{1,4}(?![\w'’]))"
     r"|(?P<hex>(?<!\w)0[xX][0-9a-fA-F]+|(?<![\w&])#[0-9a-fA-F]{6}(?!\w))"
-    r"|(?P<call>(?<![\w.])[A-Za-z_][\w.]{0,80}\((?:\)|[^()\s]{0,80}[,=_\"'\[\]\d][^()]{0,80}\)))"
+    r"|(?P<call>(?<![\w.])[A-Za-z_][\w.]{0,80}\((?!\d[\w/:.-]*\))"  # no "Baahubali(2015)"
+    r"(?:\)|[^()\s]{0,80}[,=_\"'\[\]\d][^()]{0,80}\)))"
     r"|(?P<snake>(?<!\w)_*[A-Za-z][A-Za-z0-9]*_[\w]+|(?<!\w)__\w+)"
     r"|(?P<camel>(?<!\w)(?:[a-z]+[A-Z]|(?:[A-Z][a-z0-9]+){2}|[A-Z]+[a-z]+[A-Z])[A-Za-z0-9]*)",
     re.DOTALL,
 )
 
 _TOKEN = re.compile(
-    r"(?:[^\W\d_]\.){2,}"
+    r"(?:[^\W\d_]\.){2,}|(?:[A-Z]\.)+[A-Z](?![\w.])"
     r"|[CcFf](?:\+\+|#)(?!\w)"
     r"|(?:(?<![\w)\].-])-(?=\d))?(?:(?<![\w.])\.(?=\d))?[^\W_]+(?:['’][^\W_]+|(?<=\d)[.,:/]\d+)*"
     r"|[.?!;:](?=\s|$)"
     r"|[$€£¥₹₽₩₿%°½¼¾+=<>^*|~≤≥≠√∞∑∫×÷/-]"
 )
 _MIXED = re.compile(r"([^\W\d_]{2,})(\d+(?:[.,:/]\d+)*)\Z")
+_LEADING_ZEROS = re.compile(r"(?<=[^\W\d_])0+(?=\d)")
 _ENDS = frozenset(".?!;:")
 _OPERATORS = frozenset("+=<>^*|~≤≥≠√∞∑∫×÷/-")
 _STRICT_OPERATORS = frozenset("*/-|~")  # operators only between numbers or single letters
 _FRACTIONS = {"½": "1/2", "¼": "1/4", "¾": "3/4"}
 _NO_NAME = frozenset(
     "i ok okay yes no hi hello dear mr mrs ms dr sir prof pls please thanks also how what why when "
-    "where who which is are can do does the a an ii iii iv ps fyi faq asap btw etc "
+    "where who which is are can do does the a an ii iii iv ww wwi wwii wwiii "
+    "ps fyi faq asap btw etc "
     "president director secretary department university college school prime minister pm "
     "professor king queen lord movie book song state government company inc ltd llc app".split()
 )
 _ARTICLES = frozenset({"a", "an", "the"})
 _NO_AS_WORD = frozenset({"matter", "doubt", "."})
+_ANSWERED = frozenset({"if", "or", "yes"})  # "yes/no?", "if no, why?"
+_AFTER_NO = frozenset({".", "?", "!", ";", ":", "why", "how", "what", "then"})
 _TAG_PRONOUNS = frozenset("it he she they you we i there that this".split())
 # "Isn't it late?" asks what "Is it late?" asks; "Don't go" is no such question.
 _RHETORICAL = frozenset(
@@ -250,6 +259,8 @@ def facts_of(text: str) -> Facts:
         rest=rest,
         words=tuple(draft.words),
         stems=tuple(draft.stems),
+        vocabulary=frozenset(draft.words),
+        bag=frozenset(draft.stems),
         numbers=tuple(draft.numbers),
         negations=tuple(draft.negations),
         sides=frozenset(draft.sides),
@@ -378,7 +389,7 @@ def _read_lettered(
         word = word.replace("’", "'")
         if word.endswith("'s"):
             word = word[:-2]
-        elif token[-1] == ".":  # "U.S."
+        elif token[1] == ".":  # "U.S.", "U.K"
             word = word.replace(".", "")
         if word not in SENSES:  # "mp3" is a name
             mixed = _MIXED.match(token)
@@ -387,6 +398,7 @@ def _read_lettered(
                 return i - 1
             if "'" not in word and any(map(str.isdigit, word)):
                 value = word.removeprefix("v") if word[1:2].isdigit() else word
+                value = _LEADING_ZEROS.sub("", value)  # "S04E02" is "S4E2"
                 return _take(draft, Reading((Amount(value),), i, (word,)))
     if word in FUNCTION_WORDS:
         case.has_title_words |= token[0] != word[0] and not is_first and word not in _UPPER
@@ -469,8 +481,14 @@ def _read_negator(
         ends = [token for token in tokens[i : i + _RHETORICAL_REACH] if token in _ENDS]
         if ends and ends[0] == "?":
             return
-    if word == "no" and (following in _NO_AS_WORD or following[:1].isdigit()):  # "no. 1"
+    if word == "no" and (
+        following in _NO_AS_WORD
+        or following[:1].isdigit()  # "no. 1"
+        or (previous in _ANSWERED and (not following or following in _AFTER_NO))
+    ):
         return
+    if previous in ("and", "or") and draft.words[-3:-2] == [word.removesuffix("n't")]:
+        return  # "why do or don't people"
     if word == "nor" and "neither" in draft.words[-16:]:
         return
     if word == "instead" and following != "of":
@@ -492,7 +510,7 @@ def _negates_nothing(words: list[str], previous: str, following: str) -> bool:
     if previous == "or":  # "is it good or not?"
         return not following or following in _ENDS
     if previous == "why":  # "why or why not?"
-        return words[-3:-2] == ["or"]
+        return words[-3:-2] in (["or"], ["and"])
     return previous == "if" and following in _AFTER_IF_NOT
 
 

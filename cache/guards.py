@@ -1,11 +1,17 @@
-"""Vetoes on reuse: what makes two texts ask for different answers however near their vectors are.
+"""What makes two texts ask for different answers however near their vectors are.
 
 An encoder puts "pause my plan" beside "cancel my plan" and "3 mg" beside "30 mg". The guards
-compare what it blurs. They are symmetric, deterministic and know no probability: none overrides
-them. They are no judge of sameness either: two texts without a difference here may still differ.
+compare what it blurs. They are symmetric and deterministic, and see differences of two kinds:
 
-Where a rule cannot tell, it vetoes if the difference would change the answer, and stays silent if
-it would only change the words; ``tests/unit/cache/test_guards.py`` holds both kinds of pair.
+- a *veto*: the answers differ, and no probability overrides it. Each text has a number, a name or
+  a quote of its own; a word is negated, or turned to its opposite, on one side only.
+- a *doubt*: the answers often differ. A number or a name is in one text and merely missing in the
+  other; a negation or an opposite stands among other new words, so that the rest may make up for
+  it. Whoever judges the pair must be very sure to overlook it.
+
+They are no judge of sameness: two texts without a difference here may still differ. Pairs of each
+kind are held by ``tests/unit/cache/test_guards.py``. What became a doubt vetoed, among questions of
+people that share most words, about as many paraphrases as other questions.
 """
 
 from __future__ import annotations
@@ -15,6 +21,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 from cache.facts import Facts, Negation, Number, facts_of, plain_letters, stem
 from cache.lexicon import (
@@ -25,6 +32,7 @@ from cache.lexicon import (
     SOFT_NEGATORS,
     SYMMETRIC,
     UNITS,
+    WEAK_OPPOSITES,
     Side,
 )
 from cache.types import MissReason
@@ -32,11 +40,14 @@ from cache.types import MissReason
 __all__ = [
     "Facts",
     "GuardFinding",
+    "Objection",
     "compare",
     "compare_facts",
     "differences",
+    "doubts",
     "facts_of",
     "findings",
+    "objection",
     "other_entity",
 ]
 
@@ -49,8 +60,7 @@ class GuardFinding:
         guard: the reason a lookup would miss for.
         query: what the query had, readable; empty when it had nothing to set against.
         candidate: the same for the candidate.
-        is_veto: False for a difference that is worth showing and vetoes only where the reuse
-            decision is unsure (``other_entity``).
+        is_veto: False for a doubt, which a very sure judge may overlook.
     """
 
     guard: MissReason
@@ -77,9 +87,50 @@ def compare_facts(a: Facts, b: Facts) -> MissReason | None:
         return MissReason.BEYOND_WINDOW
     for guard, rules in _GUARDS:
         for rule in rules:
-            if rule(a, b) is not None:
+            found = rule(a, b)
+            if found is not None and found.is_veto:
                 return guard
     return None
+
+
+def doubts(a: Facts, b: Facts) -> MissReason | None:
+    """Return the guard of the first doubt whether one answer serves both texts, or None.
+
+    Symmetric, as ``compare`` is, and independent of it: a pair may have vetoes, doubts, or both.
+    """
+    if a.text == b.text:
+        return None
+    for guard, rules in _DOUBTING:
+        for rule in rules:
+            found = rule(a, b)
+            if found is not None and not found.is_veto:
+                return guard
+    return None
+
+
+class Objection(NamedTuple):
+    """Why an answer should not serve another text, and whether anything may overlook it."""
+
+    guard: MissReason
+    is_veto: bool
+
+
+def objection(a: Facts, b: Facts) -> Objection | None:
+    """Return what ``compare_facts`` says, else what ``doubts`` says, in one pass over the rules."""
+    if a.text == b.text and a.rest == b.rest:
+        return None
+    if a.rest != b.rest:
+        return Objection(MissReason.BEYOND_WINDOW, is_veto=True)
+    doubt = None
+    for guard, rules in _GUARDS:
+        for rule in rules:
+            found = rule(a, b)
+            if found is None:
+                continue
+            if found.is_veto:
+                return Objection(guard, is_veto=True)
+            doubt = doubt or Objection(guard, is_veto=False)
+    return doubt
 
 
 def differences(query: str, candidate: str) -> list[GuardFinding]:
@@ -96,33 +147,35 @@ def findings(a: Facts, b: Facts) -> list[GuardFinding]:
         found.append(GuardFinding(MissReason.BEYOND_WINDOW, a.rest[:80], b.rest[:80]))
     for guard, rules in _GUARDS:
         for rule in rules:
-            sides = rule(a, b)
-            if sides is not None:
-                found.append(GuardFinding(guard, *sides))
-    if not any(finding.guard is MissReason.GUARD_ENTITY for finding in found):
-        mine, theirs = _other_names(a, b), _other_names(b, a)
-        if mine or theirs:
-            guard = MissReason.GUARD_ENTITY
-            found.append(GuardFinding(guard, _listed(mine), _listed(theirs), is_veto=False))
-    return found
+            difference = rule(a, b)
+            if difference is not None:
+                found.append(GuardFinding(guard, *difference))
+    return sorted(found, key=lambda finding: not finding.is_veto)
 
 
 def other_entity(a: Facts, b: Facts) -> bool:
-    """Tell whether a name stands on one side only.
-
-    Weaker than the GUARD_ENTITY veto, which needs two names that exclude each other: this also
-    sees a name that the other text merely lacks, and capitalised words it does not know. To be
-    used as a veto where the reuse decision is unsure.
-    """
+    """Tell whether a name stands on one side only: known, or capitalised within a sentence."""
     return bool(_other_names(a, b) or _other_names(b, a))
 
 
-Difference = tuple[str, str]
+class Difference(NamedTuple):
+    """What a rule found: what the first text had, what the second had, and how much it tells."""
+
+    mine: str
+    theirs: str
+    is_veto: bool = True
+
+
 Rule = Callable[[Facts, Facts], Difference | None]
 
 
 def _listed(items: Iterable[str]) -> str:
     return ", ".join(sorted(items))
+
+
+def _n_other(a: Facts, b: Facts) -> int:
+    """Return how many words that carry meaning the text with more of its own has for itself."""
+    return max(len(a.bag - b.bag), len(b.bag - a.bag))
 
 
 # ------------------------------------------------------------------------------------- numbers
@@ -137,10 +190,39 @@ def _other_numbers(a: Facts, b: Facts) -> Difference | None:
     theirs = [number for number in theirs if not _is_article(number, a)]
     if not mine and not theirs:
         return None
-    hard = any(not number.is_soft for number in (*mine, *theirs))
-    if hard or (mine and theirs):
-        return _said(mine), _said(theirs)
-    return None
+    if mine and theirs:
+        return Difference(_said(mine), _said(theirs), _are_rivals(mine, theirs))
+    missing, other = ([*mine, *theirs], b if mine else a)
+    if all(number.is_soft for number in missing):
+        return None
+    return Difference(_said(mine), _said(theirs), _is_needed(missing, other))
+
+
+def _are_rivals(mine: Sequence[Number], theirs: Sequence[Number]) -> bool:
+    """Tell whether numbers stand for each other: a soft one only where both count one thing."""
+    one, two = (sorted(number.value.lstrip("#") for number in side) for side in (mine, theirs))
+    if one == two and {number.unit for number in mine} == {number.unit for number in theirs}:
+        return False  # "class 12" and "12th class"
+    if all(any(not number.is_soft for number in numbers) for numbers in (mine, theirs)):
+        return True
+    return not _counted(mine).isdisjoint(_counted(theirs))
+
+
+def _counted(numbers: Sequence[Number]) -> set[str]:
+    return {what for number in numbers for what in (stem(number.unit), number.what) if what}
+
+
+def _is_needed(missing: Sequence[Number], other: Facts) -> bool:
+    """Tell whether a text must have these numbers too: to be computed with, or as a name ("B12").
+
+    Else one text may say more exactly what both ask ("in 2016", "for my 2-year-old", "top 5").
+    """
+    if any(number.value[0].isalpha() or _has_unit_alone(number, other) for number in missing):
+        return True
+    return sum(number.value.lstrip("#") != "1" for number in other.numbers) >= _PREMISES
+
+
+_PREMISES = 2  # so many numbers in the text that has fewer make a sum to be worked out
 
 
 def _unpaired(a: Sequence[Number], b: Sequence[Number]) -> tuple[list[Number], list[Number]]:
@@ -182,13 +264,14 @@ _ONE_OF = frozenset({"a", "an", "per", "every", "each", "one"})
 
 def _is_article(number: Number, other: Facts) -> bool:
     """Tell whether the other text says this "1 month" as "a month"."""
-    return (
-        number.value == "1"
-        and number.unit != ""
-        and any(
-            word in _ONE_OF and UNITS.get(following) == number.unit
-            for word, following in pairwise(other.words)
-        )
+    return number.value == "1" and _has_unit_alone(number, other)
+
+
+def _has_unit_alone(number: Number, other: Facts) -> bool:
+    """Tell whether the other text has one of this number's unit: "a month"."""
+    return number.unit != "" and any(
+        word in _ONE_OF and UNITS.get(following) == number.unit
+        for word, following in pairwise(other.words)
     )
 
 
@@ -210,7 +293,7 @@ def _numbers_moved(a: Facts, b: Facts) -> Difference | None:
             {what for _, what in counted}
         ) == len(counted):
             continue  # each counts a thing of its own, wherever it stands
-        return _said(one), _said(two)
+        return Difference(_said(one), _said(two))
     return None
 
 
@@ -265,15 +348,17 @@ def _other_polarity(a: Facts, b: Facts) -> Difference | None:
     flipped = {word for pair in flips for word in pair}
     mine = [negation for negation in a.negations if negation.word not in flipped]
     theirs = [negation for negation in b.negations if negation.word not in flipped]
-    excess = len(mine) - len(theirs)
     if flips:
         if _is_cancelled(a, b, flips, mine, theirs):
             return None
-        return _listed(pair[0] for pair in flips), _listed(pair[1] for pair in flips)
+        is_veto = not flipped <= WEAK_OPPOSITES or _n_other(a, b) <= 1
+        mine_said, theirs_said = ([pair[side] for pair in flips] for side in (0, 1))
+        return Difference(_listed(mine_said), _listed(theirs_said), is_veto)
     affix = _affix_flip(a, b)
+    excess = len(mine) - len(theirs)
     if affix is not None:
         scopes = {negation.scope for negation in (*mine, *theirs)}
-        if abs(excess) == 1 and scopes & {stem(affix[0]), stem(affix[1])}:
+        if abs(excess) == 1 and scopes & {stem(affix.mine), stem(affix.theirs)}:
             return None  # "not happy" and "unhappy"
         return affix
     if excess == 0:
@@ -281,38 +366,57 @@ def _other_polarity(a: Facts, b: Facts) -> Difference | None:
     longer, shorter, other = (mine, a, b) if excess > 0 else (theirs, b, a)
     if abs(excess) == 1 and _is_balanced(longer, shorter, other):
         return None
-    return _negated(mine), _negated(theirs)
+    fewer = theirs if excess > 0 else mine
+    return Difference(_negated(mine), _negated(theirs), _is_denied(a, b, longer, fewer, other))
+
+
+def _is_denied(
+    a: Facts, b: Facts, longer: list[Negation], fewer: list[Negation], other: Facts
+) -> bool:
+    """Tell whether one text denies what the other says.
+
+    A negated word that the other lacks may be told there in other words: "not hot" and "cold".
+    """
+    left = Counter(negation.scope for negation in longer)
+    left.subtract(negation.scope for negation in fewer)
+    scopes = {scope for scope, n in left.items() if n > 0}
+    if scopes & other.bag:
+        return True
+    return "" in scopes and _n_other(a, b) <= 1
 
 
 def _flips(a: Facts, b: Facts) -> list[tuple[str, str]]:
     """Pairs of opposite words, one of each text, where neither stands in the other text."""
-    only_a = a.sides - b.sides
-    only_b = b.sides - a.sides
-    if not only_a or not only_b:
-        return []
-    words_a, words_b = set(a.words), set(b.words)
     theirs: dict[str, list[Side]] = {}
+    for side in b.sides - a.sides:
+        theirs.setdefault(side.group, []).append(side)
+    only_a = [side for side in a.sides - b.sides if side.group in theirs]
+    if not only_a:
+        return []
     sides_a = {(side.group, side.side) for side in a.sides}
     sides_b = {(side.group, side.side) for side in b.sides}
-    for side in only_b:
-        theirs.setdefault(side.group, []).append(side)
     flips = set()
     for mine in only_a:
-        if mine.group not in POLAR_GROUPS or mine.word in words_b:
+        if mine.group not in POLAR_GROUPS or mine.word in b.vocabulary:
             continue
         if (mine.group, mine.side) in sides_b:
             continue
-        for other in theirs.get(mine.group, ()):
-            if other.side != mine.side and other.word not in words_a:
-                if (other.group, other.side) in sides_a:
-                    continue
-                if _is_aligned(a, b, mine.word, other.word) and not (
-                    mine.group.startswith("a:")
-                    and _is_measured(a.words, mine.word)
-                    and _is_measured(b.words, other.word)
-                ):
-                    flips.add((mine.word, other.word))
+        for other in theirs[mine.group]:
+            if other.side == mine.side or (other.group, other.side) in sides_a:
+                continue
+            if other.word not in a.vocabulary and _is_opposed(a, b, mine, other):
+                flips.add((mine.word, other.word))
     return sorted(flips)
+
+
+def _is_opposed(a: Facts, b: Facts, mine: Side, other: Side) -> bool:
+    """Tell whether two sides exclude each other where they stand."""
+    are_measures = (
+        mine.group.startswith("a:")
+        and _is_measured(a.words, mine.word)
+        and _is_measured(b.words, other.word)
+    )
+    return not are_measures and _is_aligned(a, b, mine.word, other.word)
 
 
 _PARTICLES = frozenset("up down on off in out over under for against even must no".split())
@@ -358,9 +462,9 @@ def _is_cancelled(
         )
     if excess == 0 and len(flips) == 1:
         affix = _affix_flip(a, b)
-        if affix is not None and affix[0] != flips[0][0]:
-            return _neighbours(a.words, [flips[0][0], affix[0]]) and _neighbours(
-                b.words, [flips[0][1], affix[1]]
+        if affix is not None and affix.mine != flips[0][0]:
+            return _neighbours(a.words, [flips[0][0], affix.mine]) and _neighbours(
+                b.words, [flips[0][1], affix.theirs]
             )
         # "is A better than B" and "is B worse than A"
         return _is_comparison(a, b) and _governed_swapped(a, b)
@@ -402,25 +506,30 @@ _FALSE_PREFIX = frozenset(
 
 def _affix_flip(a: Facts, b: Facts) -> Difference | None:
     """A word against itself with "un-", "non-", "-less" and the like before or behind it."""
-    mine, theirs = set(a.words) - set(b.words), set(b.words) - set(a.words)
+    mine, theirs = a.vocabulary - b.vocabulary, b.vocabulary - a.vocabulary
     if not mine or not theirs:
         return None
     for word in mine:
-        for other in _stripped(word):
-            if other in theirs:
-                return word, other
+        if _has_affix(word):
+            for other in _stripped(word):
+                if other in theirs:
+                    return Difference(word, other, _n_other(a, b) <= 1)
     for word in theirs:
-        for other in _stripped(word):
-            if other in mine:
-                return other, word
+        if _has_affix(word):
+            for other in _stripped(word):
+                if other in mine:
+                    return Difference(other, word, _n_other(a, b) <= 1)
     return None
+
+
+_has_affix = re.compile(rf"(?:{'|'.join(_PREFIXES)})|.*less\Z").match  # most words have none
 
 
 def _stripped(word: str) -> list[str]:
     if len(word) < 6 or word in _FALSE_PREFIX:
         return []
     found = []
-    if word.startswith(_PREFIXES):  # most words have none, and one look tells
+    if word.startswith(_PREFIXES):
         found = [
             word[len(prefix) :]
             for prefix in _PREFIXES
@@ -434,24 +543,24 @@ def _stripped(word: str) -> list[str]:
 def _negation_moved(
     a: Facts, b: Facts, mine: list[Negation], theirs: list[Negation]
 ) -> Difference | None:
-    """As many negations, of other words, while both texts hold both words."""
+    """As many negations, of other words, while both texts hold both words: a doubt."""
     scopes_a = {negation.scope for negation in mine} - {""}
     scopes_b = {negation.scope for negation in theirs} - {""}
     moved_a, moved_b = scopes_a - scopes_b, scopes_b - scopes_a
     if (
         moved_a
         and moved_b
-        and moved_a <= set(b.stems)
-        and moved_b <= set(a.stems)
-        and not ({"or", "nor"} & set(a.words) & set(b.words))  # "not killed or poisoned"
+        and moved_a <= b.bag
+        and moved_b <= a.bag
+        and not ({"or", "nor"} & a.vocabulary & b.vocabulary)  # "not killed or poisoned"
     ):
-        return _negated(mine), _negated(theirs)
+        return Difference(_negated(mine), _negated(theirs), is_veto=False)
     return None
 
 
 def _is_balanced(longer: list[Negation], text: Facts, other: Facts) -> bool:
     """Tell whether the text with fewer negations says the missing one in a softer word."""
-    return any(word in SOFT_NEGATORS for word in set(other.words) - set(text.words))
+    return not SOFT_NEGATORS.isdisjoint(other.vocabulary - text.vocabulary)
 
 
 def _negated(negations: Iterable[Negation]) -> str:
@@ -471,13 +580,23 @@ def _roles_swapped(a: Facts, b: Facts) -> Difference | None:
         return None
     if _is_comparison(a, b) and _flips(a, b):
         return None  # "A better than B" and "B worse than A": judged with the opposites
-    if _governed_swapped(a, b) or _is_swapped(a, b):
-        return " ".join(a.stems[:24]), " ".join(b.stems[:24])
-    return None
+    is_swapped = _is_swapped(a, b)
+    if not is_swapped and not _governed_swapped(a, b):
+        return None
+    is_veto = is_swapped or _is_conversion(a, b) or _n_other(a, b) <= 1
+    return Difference(" ".join(a.stems[:24]), " ".join(b.stems[:24]), is_veto)
 
 
 def _is_symmetric(a: Facts, b: Facts) -> bool:
-    return any(word in SYMMETRIC for word in a.words) or any(word in SYMMETRIC for word in b.words)
+    return not (SYMMETRIC.isdisjoint(a.vocabulary) and SYMMETRIC.isdisjoint(b.vocabulary))
+
+
+def _is_conversion(a: Facts, b: Facts) -> bool:
+    """Tell whether a way from one thing to another is asked for."""
+    return any(
+        "from" in words or not CONVERSIONS.isdisjoint(words)
+        for words in (a.vocabulary, b.vocabulary)
+    )
 
 
 def _governed(words: Sequence[str]) -> dict[str, set[str]]:
@@ -494,12 +613,11 @@ def _governed(words: Sequence[str]) -> dict[str, set[str]]:
 
 def _governed_swapped(a: Facts, b: Facts) -> bool:
     """Tell whether a preposition's object changed places with another word of both texts."""
-    words_a, words_b = set(a.words), set(b.words)
-    if not (words_a & _GOVERNING and words_b & _GOVERNING):
+    if _GOVERNING.isdisjoint(a.vocabulary) or _GOVERNING.isdisjoint(b.vocabulary):
         return False
     mine, theirs = _governed(a.words), _governed(b.words)
-    is_conversion = bool(words_a & CONVERSIONS or words_b & CONVERSIONS or "from" in words_a)
-    stems_a, stems_b = set(a.stems), set(b.stems)
+    is_conversion = _is_conversion(a, b)
+    stems_a, stems_b = a.bag, b.bag
     for word in mine.keys() & theirs.keys():
         if (word == "to" and not is_conversion) or (word == "by" and stems_a != stems_b):
             continue
@@ -543,7 +661,8 @@ def _is_swapped(a: Facts, b: Facts) -> bool:
         return False
     voice_a, voice_b = _agent(a), _agent(b)
     if bool(voice_a) != bool(voice_b):  # "did A hit B", "was A hit by B"
-        return a.stems == b.stems and len(a.stems) >= 3
+        active, agent = (b, voice_a) if voice_a else (a, voice_b)
+        return a.stems == b.stems and len(a.stems) >= 3 and not _has_preposition(active, agent)
     raw = [word for word in a.words if word not in _NO_ORDER]
     one = _subjects(raw)
     two = _subjects(word for word in b.words if word not in _NO_ORDER)
@@ -575,8 +694,19 @@ def _agent(text: Facts) -> str:
     words = text.words
     for at, word in enumerate(words[1:-1], start=1):
         if word == "by" and words[at - 1] not in FUNCTION_WORDS and _looks_past(words[at - 1]):
-            return words[at + 1]
+            follower = words[at + 1]
+            return "" if follower in _NO_AGENT or not follower.isalpha() else follower
     return ""
+
+
+_NO_AGENT = frozenset("itself himself herself themselves myself yourself".split())
+_PREPOSITIONS = frozenset("at by for from in into of on to with".split())
+
+
+def _has_preposition(text: Facts, word: str) -> bool:
+    """Tell whether a word follows a preposition: "annoyed by Quora" is "annoyed on Quora"."""
+    words = [other for other in text.words if other not in ("a", "an", "the")]
+    return any(one in _PREPOSITIONS and other == word for one, other in pairwise(words))
 
 
 def _looks_past(word: str) -> bool:
@@ -643,26 +773,35 @@ def _other_quotes(a: Facts, b: Facts) -> Difference | None:
         return None
     mine, theirs = _lacking(a.quotes, b.quotes, b), _lacking(b.quotes, a.quotes, a)
     if mine or theirs:
-        return _listed(mine), _listed(theirs)
+        is_veto = bool(mine and theirs) or not (_is_told(mine, b) and _is_told(theirs, a))
+        return Difference(_listed(mine), _listed(theirs), is_veto)
     both = set(a.quotes) & set(b.quotes)
     if [q for q in a.quotes if q in both] != [q for q in b.quotes if q in both] and not (
         _is_symmetric(a, b)
     ):
-        return ", ".join(a.quotes), ", ".join(b.quotes)
+        return Difference(", ".join(a.quotes), ", ".join(b.quotes))
     recased = {q for q in set(a.quotes) - both if " " not in q}
     if {q.lower() for q in recased} & {q.lower() for q in set(b.quotes) - both}:
-        return _listed(a.quotes), _listed(b.quotes)  # "Polish" and "polish", both quoted
+        return Difference(_listed(a.quotes), _listed(b.quotes), is_veto=False)  # "Polish", "polish"
     return None
 
 
+def _is_told(quotes: Sequence[str], other: Facts) -> bool:
+    """Tell whether the other text has most words of what is quoted, in whatever form."""
+    words = [stem(word) for quote in quotes for word in _WORDS.findall(quote.lower())]
+    carrying = [word for word in words if word not in FUNCTION_WORDS]
+    return 2 * sum(word in other.bag for word in carrying) >= len(carrying)
+
+
 def _other_code(a: Facts, b: Facts) -> Difference | None:
-    if a.codes != b.codes:
-        mine, theirs = _lacking_code(a.codes, b), _lacking_code(b.codes, a)
-        if mine or theirs:
-            return _listed(mine), _listed(theirs)
-        both = set(a.codes) & set(b.codes)
-        if [code for code in a.codes if code in both] != [code for code in b.codes if code in both]:
-            return ", ".join(a.codes), ", ".join(b.codes)
+    if a.codes == b.codes:
+        return None
+    mine, theirs = _lacking_code(a.codes, b), _lacking_code(b.codes, a)
+    if mine or theirs:
+        return Difference(_listed(mine), _listed(theirs))
+    both = set(a.codes) & set(b.codes)
+    if [code for code in a.codes if code in both] != [code for code in b.codes if code in both]:
+        return Difference(", ".join(a.codes), ", ".join(b.codes))
     return None
 
 
@@ -681,7 +820,7 @@ def _other_identifiers(a: Facts, b: Facts) -> Difference | None:
         return None
     mine = _lacking(_unknown(a.identifiers), b.identifiers, b)
     theirs = _lacking(_unknown(b.identifiers), a.identifiers, a)
-    return (_listed(mine), _listed(theirs)) if mine and theirs else None
+    return Difference(_listed(mine), _listed(theirs)) if mine and theirs else None
 
 
 def _unknown(identifiers: Iterable[str]) -> list[str]:
@@ -691,7 +830,7 @@ def _unknown(identifiers: Iterable[str]) -> list[str]:
 def _other_operators(a: Facts, b: Facts) -> Difference | None:
     if a.operators == b.operators:
         return None
-    return " ".join(a.operators), " ".join(b.operators)
+    return Difference(" ".join(a.operators), " ".join(b.operators))
 
 
 def _other_urls(a: Facts, b: Facts) -> Difference | None:
@@ -699,13 +838,12 @@ def _other_urls(a: Facts, b: Facts) -> Difference | None:
         return None
     mine = _unnamed(set(a.urls) - set(b.urls), b)
     theirs = _unnamed(set(b.urls) - set(a.urls), a)
-    return (_listed(mine), _listed(theirs)) if mine or theirs else None
+    return Difference(_listed(mine), _listed(theirs)) if mine or theirs else None
 
 
 def _unnamed(urls: set[str], other: Facts) -> set[str]:
     """Drop bare hosts whose name the other text holds: "amazon.com" and "Amazon"."""
-    words = set(other.words)
-    return {url for url in urls if "/" in url or url.split(".")[0] not in words}
+    return {url for url in urls if "/" in url or url.split(".")[0] not in other.vocabulary}
 
 
 # ------------------------------------------------------------------------------------- entities
@@ -715,10 +853,11 @@ def _rival_entities(a: Facts, b: Facts) -> Difference | None:
     """Known names that exclude each other: each text has one that the other lacks."""
     mine, theirs = a.entities - b.entities, b.entities - a.entities
     if mine and theirs:
-        return _listed(mine), _listed(theirs)
-    only_a = [side for side in a.sides - b.sides if side.group not in POLAR_GROUPS]
+        return Difference(_listed(mine), _listed(theirs))
     only_b = [side for side in b.sides - a.sides if side.group not in POLAR_GROUPS]
-    if not only_a or not only_b:
+    groups = {side.group for side in only_b}
+    only_a = [side for side in a.sides - b.sides if side.group in groups]
+    if not only_a:
         return None
     sides_a = {(side.group, side.side) for side in a.sides}
     sides_b = {(side.group, side.side) for side in b.sides}
@@ -727,26 +866,99 @@ def _rival_entities(a: Facts, b: Facts) -> Difference | None:
             continue
         for other in only_b:
             if other.group == one.group and (other.group, other.side) not in sides_a:
-                return one.word, other.word
+                return Difference(one.word, other.word)
     return None
 
 
-def _rival_names(a: Facts, b: Facts) -> Difference | None:
-    """Names, known or capitalised, where each text has one that the other lacks in any case."""
+def _other_name(a: Facts, b: Facts) -> Difference | None:
+    """Names, known or capitalised: a veto where each text has one that the other lacks."""
+    if a.names == b.names and a.entities == b.entities:
+        return None
     mine, theirs = _other_names(a, b), _other_names(b, a)
-    return (_listed(mine), _listed(theirs)) if mine and theirs else None
+    if not mine and not theirs:
+        return None
+    is_veto = bool(
+        mine
+        and theirs
+        and not _are_misspelt(mine, theirs, a.entities | b.entities)
+        and not _are_initials(mine, theirs, b)
+        and not _are_initials(theirs, mine, a)
+    )
+    return Difference(_listed(mine), _listed(theirs), is_veto)
+
+
+def _are_initials(names: frozenset[str], written_out: frozenset[str], text: Facts) -> bool:
+    """Tell whether all names of one side are initials of names of the other: "CS"."""
+    if not all(len(name) <= _MAX_INITIALS for name in names):
+        return False
+    words = [word for word in text.words if word not in FUNCTION_WORDS]
+    initials = "".join(word[0] for word in words)
+    for name in names:
+        at = initials.find(name)
+        if at < 0 or len(name) < 2:
+            return False
+        if written_out.isdisjoint(stem(word) for word in words[at : at + len(name)]):
+            return False
+    return True
+
+
+_MAX_INITIALS = 5
+
+
+def _are_misspelt(mine: frozenset[str], theirs: frozenset[str], known: frozenset[str]) -> bool:
+    """Tell whether all names of one side may be those of the other: "Hilary" and "Hillary"."""
+    fewer, more = sorted((mine, theirs), key=lambda names: (len(names), sorted(names)))
+    return len(more) <= _MAX_MISSPELT and all(
+        any(_is_slip(name, other) and not {name, other} <= known for other in more)
+        for name in fewer
+    )
+
+
+_MAX_MISSPELT = 8
+
+
+def _is_slip(one: str, two: str) -> bool:
+    """Tell whether two names differ by one slip inside: a letter too much, or two changed places.
+
+    Not at the ends, where other names differ: "Maria" and "Marie", "Christian" and "Christina".
+    """
+    one, two = sorted((one, two), key=len)
+    if len(one) < 5 or len(two) - len(one) > 1:
+        return False
+    start = 0
+    while start < len(one) and one[start] == two[start]:
+        start += 1
+    if not 1 <= start < len(one) - 1:
+        return False
+    if len(one) < len(two):
+        return one[start:] == two[start + 1 :]
+    return one[start:] == two[start + 1] + two[start] + two[start + 2 :] and start < len(one) - 2
 
 
 def _missing_names(a: Facts, b: Facts) -> set[str]:
     names = a.names - b.names
+    if names:
+        names -= b.bag
     if not names:
         return set()
     stems = {stem(plain_letters(word)) for word in b.words}
-    return {name for name in names if name not in stems and not _is_variant(name, stems)}
+    joined = "".join(b.words)
+    return {
+        name
+        for name in names
+        if name not in stems
+        and not _is_variant(name, stems)
+        and not (len(name) >= _MIN_JOINED and name in joined)  # "StarWars" and "Star Wars"
+    }
+
+
+_MIN_JOINED = 6
 
 
 def _is_variant(name: str, stems: set[str]) -> bool:
     """Tell whether a word of the other text is this name with an ending ("Russia", "Russian")."""
+    if name + "s" in stems or (name[-1] == "s" and name[:-1] in stems):
+        return True  # "DJ" and "DJs"
     if len(name) < 4:
         return False
     return any(
@@ -764,5 +976,12 @@ _GUARDS: tuple[tuple[MissReason, tuple[Rule, ...]], ...] = (
     (MissReason.GUARD_QUOTE, (_other_quotes,)),
     (MissReason.GUARD_CODE, (_other_code, _other_identifiers, _other_operators)),
     (MissReason.GUARD_URL, (_other_urls,)),
-    (MissReason.GUARD_ENTITY, (_rival_entities, _rival_names)),
+    (MissReason.GUARD_ENTITY, (_rival_entities, _other_name)),
+)
+# Of these, the rules that may be in doubt.
+_DOUBTING: tuple[tuple[MissReason, tuple[Rule, ...]], ...] = (
+    (MissReason.GUARD_NUMBER, (_other_numbers,)),
+    (MissReason.GUARD_NEGATION, (_other_polarity, _roles_swapped)),
+    (MissReason.GUARD_QUOTE, (_other_quotes,)),
+    (MissReason.GUARD_ENTITY, (_other_name,)),
 )

@@ -528,6 +528,18 @@ _IRREGULAR = {
     "good": "", "bad": "", "quit": "quitting",
 }  # fmt: skip
 
+# Opposites that often are two ways to ask for one thing ("why is it bad", "is it any good"; "who
+# teaches it", "where to learn it"): they tell where they are the only difference.
+WEAK_OPPOSITES = frozenset(
+    "good bad better worse right wrong true false known unknown possible impossible safe dangerous "
+    "legal illegal answer answers answered answering question questions ask asks asked asking "
+    "learn learns learned learning learnt teach teaches teaching taught forget forgot forgotten "
+    "remember in out on off for against everything nothing everyone nobody all none always never "
+    "same different yes no give gives given take takes taken day night days nights late early "
+    "break broke broken fix make makes made die dies died survive survives survived live "
+    "problem problems solution solutions up down over under".split()
+)
+
 # ------------------------------------------------------------------------- rivals, one group each
 
 _RIVALS = {

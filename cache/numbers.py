@@ -46,6 +46,7 @@ _DIGITS = re.compile(
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{2,3})*,\d{3}(?:\.\d+)?\Z")
 _ROMAN = re.compile(r"(?=[IVX])X{0,3}(?:IX|IV|V?I{0,3})\Z")
 _ROMAN_VALUES = {"I": 1, "V": 5, "X": 10}
+_WORLD_WARS = frozenset({"WWI", "WWII", "WWIII"})
 _NO_ROMAN = frozenset({"IV", "VI", "XX", "XI"})  # infusion, editor, chromosomes, a name
 _CURRENCY_FACTORS = {"m": 10**6, "b": 10**9, "t": 10**12}
 _MAX_DIGITS = 30  # longer ones are names, not amounts
@@ -257,6 +258,8 @@ def ordinal(tokens: Sequence[str], end: int, value: int, *, is_soft: bool) -> Am
 
 def roman(token: str, previous: str) -> Amount | None:
     """Return the number that capitals stand for, or None: "II", "Part V", but "I" and "IV"."""
+    if token in _WORLD_WARS:
+        return Amount(str(len(token) - 2))
     if not _ROMAN.match(token):
         return None
     if previous not in ROMAN_AFTER and (len(token) == 1 or token in _NO_ROMAN):

@@ -9,8 +9,8 @@ one's answer is right, and then, from the most probable on, each is asked, in th
 3. is it refused on its own account (expired, model, length)?
 4. was it reported wrong for this very text?                    REFUTED
 5. do the parts outside the encoder's window differ?            BEYOND_WINDOW
-6. does a guard object (numbers, negation, ...), or, where the verifier is not very sure, does a
-   name stand on one side only?                                 GUARD_...
+6. does a guard object (numbers, negation, ...), or doubt where the verifier is not very sure?
+                                                                GUARD_...
 7. did pairs that differ in this way turn out wrong here?       BARRED
 
 The first that passes is served. When none does, the miss carries the reason of the most probable
@@ -27,7 +27,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from cache.guards import Facts, compare_facts, facts_of, other_entity
+from cache.guards import Facts, facts_of, objection
 from cache.ports import PairVerifier, Prompt
 from cache.traits import traits_of_pair
 from cache.types import MissReason, OperatingPoint, ReusePolicy
@@ -36,7 +36,7 @@ from cache.wording import is_other_wording
 JUDGE_ALL = -1.0
 """A cosine floor that lets everything be judged, as explanations do."""
 
-_SURER = 4.0
+SURER = 4.0
 """How many times smaller P(wrong) must be where there is a doubt, or an entry was wrong before."""
 
 
@@ -209,34 +209,33 @@ def _verdict(
         return candidate.refusal, None
     if candidate.wording.text == asked.text:
         return None
-    veto = _veto(asked, candidate)
-    if veto is not None:
-        return veto, 0.0
-    reason = _doubt(asked, candidate, p_right, point)
+    if candidate.is_refuted:
+        return MissReason.REFUTED, 0.0
+    if candidate.wording.unseen != asked.unseen:
+        return MissReason.BEYOND_WINDOW, 0.0
+    guard = objection(asked.facts, candidate.wording.facts)
+    if guard is not None and guard.is_veto:
+        return guard.guard, 0.0
+    reason = _not_sure_enough(
+        asked, candidate, p_right, point, None if guard is None else guard.guard
+    )
     return None if reason is None else (reason, p_right)
 
 
-def _veto(asked: Wording, candidate: Candidate) -> MissReason | None:
-    """Return what no probability overrides."""
-    if candidate.is_refuted:
-        return MissReason.REFUTED
-    if candidate.wording.unseen != asked.unseen:
-        return MissReason.BEYOND_WINDOW
-    return compare_facts(asked.facts, candidate.wording.facts)
-
-
-def _doubt(
-    asked: Wording, candidate: Candidate, p_right: float, point: OperatingPoint
+def _not_sure_enough(
+    asked: Wording,
+    candidate: Candidate,
+    p_right: float,
+    point: OperatingPoint,
+    doubt: MissReason | None,
 ) -> MissReason | None:
-    """Return why the probability is not enough here."""
+    """Return why the probability is not enough here; with a doubt it has to be higher."""
     if point.min_p_right is None:
         return MissReason.THIN_EVIDENCE
     if p_right < _stricter(point.min_p_right, candidate.n_refuted):
         return MissReason.BELOW_THRESHOLD
-    if p_right < _stricter(point.min_p_right, candidate.n_refuted + 1) and other_entity(
-        asked.facts, candidate.wording.facts
-    ):
-        return MissReason.GUARD_ENTITY
+    if doubt is not None and p_right < _stricter(point.min_p_right, candidate.n_refuted + 1):
+        return doubt
     if not point.barred.isdisjoint(_traits(asked, candidate, point)):
         return MissReason.BARRED
     return None
@@ -247,7 +246,7 @@ def _traits(asked: Wording, candidate: Candidate, point: OperatingPoint) -> tupl
 
 
 def _stricter(min_p_right: float, times: int) -> float:
-    return 1.0 - (1.0 - min_p_right) / _SURER**times
+    return 1.0 - (1.0 - min_p_right) / SURER**times
 
 
 def _probabilities(

@@ -33,9 +33,10 @@ from benchmarks.datasets import data_dir, fold_of
 from benchmarks.metrics import average_precision, expected_calibration_error
 from cache.guards import compare_facts, facts_of
 from cache.normalize import canonical
-from classifier.artifact import ARTIFACTS, read_card, write_artifact
+from classifier.artifact import ARTIFACTS, read_artifact, read_card, write_artifact
 from classifier.encoder import OnnxEncoder
 from classifier.pair import KIND
+from classifier.session import open_session
 from classifier.tokens import DIM, unpack
 from training.cards import created, model_card, refuse_to_worsen
 from training.fine_tune import load_tuned
@@ -127,13 +128,51 @@ def make_pair(
         },
         "calibration_loss_by_seed": {str(seed): losses[seed] for seed in seeds},
     }
-    points, streams = operating_points(folder, encoder, probabilities(model))
-    numbers["streams"] = streams
-    merit = float(np.mean([row["ap"] for row in numbers["held_out"].values()]))
-    refuse_to_worsen(out, KIND, new=merit, old=_merit_of(out), force=force)
-    content = exported(model)
-    _write(out, content, encoder.encoder_id, numbers, merit, points, seeds, best)
+    points, numbers["streams"] = operating_points(folder, encoder, probabilities(model))
+    refuse_to_worsen(out, KIND, new=_merit(numbers), old=_merit_of(out), force=force)
+    made = {"seeds": list(seeds), "seed": best, "epochs": _EPOCHS, "created": created()}
+    _write(out, exported(model), encoder.encoder_id, numbers, points, made)
     return out
+
+
+def judge_again(
+    out: Path = ARTIFACTS / KIND, *, encoder_folder: Path = ARTIFACTS / "encoder"
+) -> None:
+    """Measure the model in place anew, and its operating points, e.g. after a change of guards.
+
+    Raises:
+        SystemExit: there is no labelled data.
+        ArtifactError: there is no such model.
+    """
+    folder = data_dir()
+    if folder is None:
+        raise SystemExit("labelled pairs are needed; set SCRIMP_DATA to the data folder")
+    encoder = OnnxEncoder.load(encoder_folder)
+    artifact = read_artifact(out, kind=KIND)
+    model = _from_file(artifact.files["model.onnx"])
+    _, judging = _halves(held_out(folder))
+    texts = read(encoder, [pair for rows in judging.values() for pair in rows])
+    numbers = dict(artifact.field("numbers")) | {"held_out": judged(model, texts, judging)}
+    points, numbers["streams"] = operating_points(folder, encoder, probabilities(model))
+    made = {name: artifact.field(name) for name in ("seeds", "seed", "epochs", "created")}
+    _write(out, artifact.files["model.onnx"], encoder.encoder_id, numbers, points, made)
+
+
+def _from_file(content: bytes) -> Any:
+    """Return the exported model as a function of tensors, like ``Calibrated``."""
+    session = open_session(content, threads=len(os.sched_getaffinity(0)))
+
+    def run(a: Any, a_mask: Any, b: Any, b_mask: Any, cosine: Any) -> Any:
+        names = ("a", "a_mask", "b", "b_mask", "cosine")
+        inputs = (a, a_mask, b, b_mask, cosine)
+        feed = {name: one.numpy() for name, one in zip(names, inputs, strict=True)}
+        return torch.from_numpy(session.run(None, feed)[0])
+
+    return run
+
+
+def _merit(numbers: Mapping[str, Any]) -> float:
+    return round(float(np.mean([row["ap"] for row in numbers["held_out"].values()])), 5)
 
 
 def read(encoder: OnnxEncoder, pairs: Sequence[LabelledPair]) -> Texts:
@@ -346,20 +385,15 @@ def _write(
     content: bytes,
     encoder_id: str,
     numbers: Mapping[str, Any],
-    merit: float,
     points: Sequence[Point],
-    seeds: Sequence[int],
-    best: int,
+    made: Mapping[str, Any],
 ) -> None:
     identity = f"pair-{hashlib.sha256(encoder_id.encode() + content).hexdigest()[:8]}"
     card: dict[str, Any] = {
         "encoder_id": encoder_id,
         "operating_points": [asdict(point) for point in points],
-        "created": created(),
-        "seeds": list(seeds),
-        "seed": best,
-        "epochs": _EPOCHS,
-        "merit": round(merit, 5),
+        **made,
+        "merit": _merit(numbers),
         "sources": list(TRAINED_ON),
         "numbers": numbers,
     }
@@ -368,7 +402,7 @@ def _write(
         title=f"Pair model {identity}", paragraphs=_paragraphs(len(content), card), numbers=numbers
     )
     (out / "MODEL_CARD.md").write_text(text, encoding="utf-8")
-    print(json.dumps({"id": identity, "merit": merit, **numbers["held_out"]}, indent=1))
+    print(json.dumps({"id": identity, "merit": card["merit"], **numbers["held_out"]}, indent=1))
 
 
 def _paragraphs(size: int, card: Mapping[str, Any]) -> Iterator[str]:

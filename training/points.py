@@ -21,8 +21,9 @@ from rich.progress import track
 
 from benchmarks.datasets import fold_of, pairs, read_rows
 from benchmarks.metrics import clopper_pearson_upper
-from cache.guards import compare_facts, facts_of
+from cache.guards import facts_of, objection
 from cache.normalize import canonical
+from cache.policy import SURER
 from classifier.encoder import OnnxEncoder
 from training.pair_data import HELD_DOMAINS
 
@@ -154,8 +155,12 @@ def _replays(rows: Sequence[Row], encoder: OnnxEncoder, p_right: PRight, name: s
     for i, j, one in zip(asked, stored, p.tolist(), strict=True):
         if texts[i] == texts[j]:
             candidates[i].append((j, 2.0))  # exact
-        elif one >= GRID[0] and compare_facts(facts[i], facts[j]) is None:
+            continue
+        guard = objection(facts[i], facts[j]) if one >= GRID[0] else None
+        if guard is None:
             candidates[i].append((j, one))
+        elif not guard.is_veto:  # with a doubt, P(wrong) has to be so many times smaller
+            candidates[i].append((j, 1 - SURER * (1 - one)))
     return [_replay(rows, candidates, threshold) for threshold in GRID]
 
 
