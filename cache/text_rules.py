@@ -272,3 +272,151 @@ def is_time_bound(text: str) -> bool:
     """Tell whether the right answer changes with time: "today", "latest", prices, weather, news."""
     words = _read(text)
     return _TIME.search(words) is not None or _NOW.search(words) is not None
+
+
+# -------------------------------------------------------------------------------- stands alone
+
+# What opens a reply to the turn before: "and in Rome?", "what about tea?", "no, the blue one".
+_REPLY = re.compile(
+    r"(?:and|but|or|so|then|also|again|instead|otherwise|besides|plus|yes|yep|yeah|yup|no|nope|nah"
+    r"|sure|right|exactly|actually|wait|same|ditto|more|less|another|else|too|because|such as|like"
+    r"|what about|how about|what if (?:i|we|it|they)|how so|how come|why not|why so"
+    r"|for (?:example|instance)|in (?:that|this|which) case|first one|second one|last one"
+    r"|continue|go on|carry on|keep (?:going|on)|elaborate|rephrase|rewrite|shorten|expand|simplify"
+    r"|go back|try again|redo|undo|only|just|add|include|remove|replace|put|use)\b"
+)
+# What opens a message that may stand alone all the same: "Thanks! What is the capital of Peru?"
+_COURTESY = re.compile(
+    r"(?:(?:ok|okay|thanks|thank you|thx|great|perfect|cool|nice|good|awesome|got it|i see|now|hi|hey"
+    r"|hello|please|very much|a lot|so much)\b[\s,.!;-]*)+"
+)
+# What names something of an earlier turn, wherever it stands. A noun that says of what ("the
+# difference between a and b") is no such thing.
+_OF = r"(?! (?:of|for|between|in|from|that|with|when|if|on|about|behind|which|who|where|used|called|named)\b)"
+_EARLIER = re.compile(
+    r"\b(?:the (?:above|former|latter|previous|preceding|aforementioned|same|other|others|rest)\b"
+    r"|(?:mentioned|listed|described|written|as) (?:above|before|earlier)\b|(?:^| )(?:above|aforementioned)\b"
+    r"|the (?:first|second|third|fourth|fifth|last|next|other) (?:one|option|step|answer|point|example"
+    r"|paragraph|sentence|part|line|question|item|choice|method|approach|suggestion|idea|solution"
+    rf"|version|bullet|half|section){_OF}"
+    r"|(?:step|option|point|item|bullet|paragraph|example|answer|number) (?:\d+|one|two|three|four|five|[a-e])\b"
+    r"|the (?:differences?|advantages?|disadvantages?|benefits?|drawbacks?|downsides?|(?:pros and )?cons|pros(?! and)"
+    r"|cost|risks?|point|alternatives?|purpose|side effects|code|response|result|output|list|text"
+    r"|story|poem|essay|e-?mail|letter|message|table|examples?|explanation|summary|script|function"
+    r"|recipe|sentence|paragraph|title|conclusion|intro|ending|error|solution|question|steps|answers"
+    rf"|joke|song|plot|tone|wording){_OF}\b"
+    r"|the answer(?! to)\b"
+    r"|you(?:'ve| have| had|'d)? (?:just )?(?:said|mentioned|wrote|told|suggested|gave|listed|meant|recommended"
+    r"|described|explained|provided|proposed|used)\b|(?:do|did) you (?:just )?(?:mean|say|suggest|use|forget|write)\b"
+    r"|your (?:last|previous|first|earlier|answer|response|explanation|examples?|code|suggestions?|solution"
+    r"|summary|list|reply|point|story|poem)\b"
+    r"|my (?:last|previous|first|earlier|original) (?:question|message|prompt|request)\b"
+    r"|(?:another|any other|other|any more|some more|a few more|few more|\d+ more|two more|three more|one more"
+    r"|more) (?:ones?|examples?|ways?|options?|ideas?|versions?|details?|questions?|reasons?|suggestions?"
+    rf"|alternatives?|information|names|titles|tips){_OF}"
+    r"|(?:what|anything|something|who|where|how|anyone|someone|which|nothing) else\b|else$"
+    r"|(?:can|could|does|is|do|will|would|should|are) (?:you|i|we|he|she|they)? ?also(?! (?:known|called))\b"
+    r"|instead(?! of)\b|again\b|(?:too|either|as well)$|back then\b|so far\b"
+    r"|(?:do|does|did|doing|done|think|say|mean) so\b|(?:which|what|how|who|where|when|why) then\b|then$"
+    r"|(?:which|this|that|the|another|each|a|\w+er|\w+est|red|blue|green|black|white|big|small|new|old"
+    r"|best|last|next|first|second|other) ones?(?=[,.?!]|$| (?:is|are|was|were|do|does|should|would|has|have|can|will)\b)"
+    r"|\bones\b)"
+)
+_BACK = re.compile(
+    r"\b(?:he|she|they|him|them|his|her|hers|their|theirs|himself|herself|themselves|it|its|itself"
+    r"|this|that|these|those|there|he's|she's|they're|they've|it's|that's|there's|it'll|that'll)\b"
+)
+# "It" and "there" that stand for nothing: "is it safe to ...", "how long does it take", "are there".
+_EMPTY_IT = re.compile(
+    r"\b(?:(?:is|was|be|isn't|would|will|does|can|could|might|may|makes?|when|if|why is|find) it"
+    r"(?: be)?(?: (?:so|very|really|still|more|not|ever|actually))?"
+    r" (?:possible|impossible|safe|legal|illegal|true|better|best|ok|okay|normal|worth|necessary|good|bad"
+    r"|hard|harder|easy|easier|difficult|rude|common|important|dangerous|healthy|cheaper|faster|wrong|fair"
+    r"|called|take|cost|mean|rains?|raining|snows?|snowing|likely|correct|advisable|ethical|sense|considered"
+    r"|too late|a good idea|a bad idea|required|mandatory|polite|customary)(?= \w)(?! in there)"
+    r"|it (?:takes?|rains?|snows?|is (?:possible|true|said|known|raining|snowing|important|legal))(?= \w)"
+    r"|make it possible to|(?:is|are|was|were|be|been|isn't|aren't|wasn't|weren't|has|have|can|will|would) there"
+    r"|there (?:is|are|was|were|be|been|will|would|exists?|has|have|must|should|can)|there's)\b"
+)
+# "That" which joins two clauses, or a noun and what is said of it: "prove that", "a list that is".
+_POINTING_THAT = frozenset(
+    "is was are were does did do done about of for in with like from on at to by after before than as and or "
+    "if can could would will should may might must why how what when where explain fix change use make "
+    "translate try using doing mean understand write add remove put give like want need about because not "
+    "shorten rewrite summarize run solve call expand convert into over under without through".split()
+)
+_THAT = re.compile(r"(?<!\S)(?:(\S{1,40}) )?that(?= [\w'\"(])(?! \w+ly$)")
+# What a message brings along: a text behind a colon, on further lines, or in quotes.
+_MATERIAL = re.compile(r":\s+\S|\S\n|[\"“`«]\w[^\"”`»]{8,}|\s'\w[^']{8,}'")
+_CLAUSE = re.compile(
+    r"[,;.!?:]\s|\b(?:and|but|if|because|so|when|while|or|before|after|since|to|who|whose|where)\b"
+)
+_ASKING = re.compile(
+    r"(?:(?:what|who|when|where|why|how|which|whose|is|are|was|were|do|does|did|can|could|should|will|would"
+    r"|has|have|define|explain|describe|translate|write|list|name|compare|solve|summarize|calculate|convert"
+    r"|tell|show|give|find|create|make|draw|generate|recommend|suggest|implement|prove)(?:'s|'re)?)\b"
+)
+# A question that leaves out what it asks of: "how many calories?", "which is cheaper?"
+_CUT_SHORT = re.compile(
+    r"(?:how (?:many|much|long|far|old|big|often|tall|deep|fast|expensive)|which|what (?:kind|type|time))(?: \S+)?$"
+    r"|(?:which|who|what) (?:is|are|was|were|would be|do you \w+)(?: the)?"
+    r" (?:\w+er|\w+est|best|worst|better|worse|more \w+|most \w+)$"
+    r"|which (?:would|should|do|can) (?:you|i|we) \w+$|what (?:are|were) the(?: \w+)? \w+s$"
+    r"|(?:give|show|tell) me (?:\w+ )?more$|(?:is|are) there (?:a |an |any )?(?:\w+ )?alternatives?$"
+)
+_PREPOSITION = re.compile(
+    r"(?:in|for|with|to|from|at|on|about|without|by|of|as|using|before|after|until|under|per)\b"
+)
+_LITTLE = frozenset(
+    "a an the is are was were be do does did can could should will would may might must have has had i you we me us "
+    "my your our what who when where why how which of in on at to for from with by about as and or but if so not no "
+    "please just really very much many now then there here ok okay great thanks good nice answer think know mean say".split()
+)
+
+
+def stands_alone(text: str) -> bool:
+    """Tell whether a message means the same without the turns before it.
+
+    False for what points back ("how old is he?", "and in Rome?", "the second option", "make that
+    shorter") and for fragments ("in French", "how many?"). A pronoun may point to something that
+    the message itself names before it: "I have a cat, is it a mammal?". Where the rule cannot
+    tell, it says False. Nothing is served for what it says; it only counts.
+    """
+    if is_content_free(text):
+        return False
+    words = _read(text).rstrip("?!. ")
+    courtesy = _COURTESY.match(words)
+    if courtesy is not None:
+        words = words[courtesy.end() :]
+    if not words or _REPLY.match(words) or _is_fragment(words):
+        return False
+    if _MATERIAL.search(text.strip()):
+        return True
+    return _EARLIER.search(words) is None and not _points_back(words)
+
+
+def _is_fragment(words: str) -> bool:
+    n_words = len(words.split())
+    if n_words <= 4 and _PREPOSITION.match(words):
+        return True
+    if n_words <= 2 or (n_words == 3 and not _ASKING.match(words)):
+        return True
+    return _CUT_SHORT.match(words) is not None
+
+
+def _points_back(words: str) -> bool:
+    """Tell whether a pronoun stands for something that no earlier clause of the message names."""
+    words = _EMPTY_IT.sub(" ", words)
+    words = _THAT.sub(_without_joining_that, words)
+    pronoun = _BACK.search(words)
+    if pronoun is None:
+        return False
+    before = words[: pronoun.start()]
+    end = max((clause.end() for clause in _CLAUSE.finditer(before)), default=0)
+    return sum(word not in _LITTLE for word in _WORD.findall(before[:end])) < 2
+
+
+def _without_joining_that(found: re.Match[str]) -> str:
+    word = found[1]
+    is_pointing = word is None or word in _POINTING_THAT or not word[-1].isalnum()
+    return found[0] if is_pointing else word

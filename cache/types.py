@@ -39,6 +39,7 @@ class MissReason(StrEnum):
     LANGUAGE = "language"  # outside the calibrated languages: only an exact repeat could be served
     NOT_COMPARABLE = "not_comparable"  # the last message is no user text: only an exact repeat
     NOTHING_SIMILAR = "nothing_similar"  # no entry in the partition is near enough to be judged
+    NEEDS_CONTEXT = "needs_context"  # the same, of a follow-up that would stand on its own
     BEYOND_WINDOW = "beyond_window"  # alike where the encoder looks, different where it does not
     GUARD_NUMBER = "guard_number"
     GUARD_NEGATION = "guard_negation"

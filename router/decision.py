@@ -16,6 +16,7 @@ from typing import Protocol
 
 from cache.errors import CacheError
 from cache.normalize import canonical
+from cache.text_rules import stands_alone
 from cache.types import EntryId, Head, Hit, Miss, MissReason, Permit, Query, Vector
 from classifier.errors import Overloaded
 from classifier.shape import PromptShape
@@ -27,6 +28,7 @@ from router.understand import Ask, Understanding
 
 _log = logging.getLogger(__name__)
 _MAX_REPEATS = 20_000
+_SPOKEN = (Role.USER, Role.ASSISTANT)
 
 
 class ExactLookup(Protocol):
@@ -249,7 +251,7 @@ class Decider:
                 scores=found.head.scores,
             )
         understood = await self._understood(_shape(request), query, clock)
-        near = understood.found
+        near = _named(understood.found, request)
         if isinstance(near, Hit) and not self._cache.holds(near.head.id):
             near = Miss(reason=MissReason.NOTHING_SIMILAR)  # invalidated while it was judged
         if isinstance(near, Hit):
@@ -377,6 +379,21 @@ class Decider:
             return self._rules(ask)
         finally:
             clock.add(Stage.NEAR, started)
+
+
+def _named(found: Hit | Miss | None, request: ChatRequest) -> Hit | Miss | None:
+    """Tell apart the misses that the partition's earlier turns may have caused.
+
+    They bound from above what looking beyond them would bring: an answer to the same words may be
+    stored after other turns, or nowhere.
+    """
+    if not isinstance(found, Miss) or found.reason is not MissReason.NOTHING_SIMILAR:
+        return found
+    *earlier, last = request.messages
+    is_follow_up = any(message.role in _SPOKEN for message in earlier)
+    if not is_follow_up or not stands_alone(last.own_text):
+        return found
+    return replace(found, reason=MissReason.NEEDS_CONTEXT)
 
 
 def _shape(request: ChatRequest) -> PromptShape:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from service.harness import BYPASS, EXACT, MISS, NEAR, Service, report
+from service.harness import BYPASS, EXACT, MISS, NEAR, Service, report, totals
 
 from scrimp.client import Client, text_message
 from scrimp.v1 import chat_pb2
@@ -118,6 +118,58 @@ async def test_near_duplicates_do_not_cross_earlier_turns(client: Client) -> Non
     await client.complete(first)
 
     done = await client.complete(second)
+
+    assert done.report.cache.miss_reason == chat_pb2.MISS_REASON_NEEDS_CONTEXT
+
+
+def after(client: Client, turn: str, answer: str, prompt: str) -> chat_pb2.ChatRequest:
+    return client.request(
+        [
+            text_message(turn),
+            text_message(answer, chat_pb2.ROLE_ASSISTANT),
+            text_message(prompt),
+        ]
+    )
+
+
+async def test_the_same_words_after_other_turns_never_meet(
+    service: Service, client: Client
+) -> None:
+    """Whom "he" means is said in the turns before: two answers, each kept for its own."""
+    newton = after(client, "Who found gravity?", "Isaac Newton.", "Where was he born?")
+    darwin = after(client, "Who sailed on the Beagle?", "Charles Darwin.", "Where was he born?")
+    service.puppet.says("Where was he born?", "In Woolsthorpe.", "In Shrewsbury.")
+    await client.complete(newton)
+
+    done = await client.complete(darwin)
+
+    assert done.report.cache.miss_reason == chat_pb2.MISS_REASON_NOTHING_SIMILAR
+    assert done.answer.text == "In Shrewsbury."
+    again = [await client.complete(request) for request in (newton, darwin)]
+    assert [one.answer.text for one in again] == ["In Woolsthorpe.", "In Shrewsbury."]
+    assert [one.report.cache.outcome for one in again] == [EXACT, EXACT]
+
+
+async def test_a_whole_question_after_other_turns_is_counted_apart(
+    client: Client, namespace: str
+) -> None:
+    """The turns before keep it from an answer that is there: a miss, under a reason of its own."""
+    await client.complete(PROMPT)
+
+    done = await client.complete(after(client, "Tell me of lava.", "It is hot.", PROMPT))
+
+    assert done.report.cache.outcome == MISS
+    assert done.report.cache.miss_reason == chat_pb2.MISS_REASON_NEEDS_CONTEXT
+    counted = (await totals(client, namespace)).n_by_miss_reason
+    assert counted["needs_context"] == 1
+
+
+async def test_a_system_prompt_alone_makes_no_follow_up(client: Client) -> None:
+    """The app's own instructions are no earlier turn: nothing similar is there, and that is all."""
+    request = client.request(PROMPT)
+    put_first(request, text_message("Be brief.", chat_pb2.ROLE_SYSTEM))
+
+    done = await client.complete(request)
 
     assert done.report.cache.miss_reason == chat_pb2.MISS_REASON_NOTHING_SIMILAR
 

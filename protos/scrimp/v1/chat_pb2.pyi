@@ -108,6 +108,8 @@ class _MissReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MissReason
     MISS_REASON_GUARD_ENTITY: _MissReason.ValueType  # 18
     MISS_REASON_BELOW_THRESHOLD: _MissReason.ValueType  # 19
     MISS_REASON_CACHE_DEGRADED: _MissReason.ValueType  # 20
+    MISS_REASON_NEEDS_CONTEXT: _MissReason.ValueType  # 21
+    """Nothing similar after the same earlier turns, though the last message would stand on its own."""
 
 class MissReason(_MissReason, metaclass=_MissReasonEnumTypeWrapper):
     """Why no stored answer was served."""
@@ -133,6 +135,8 @@ MISS_REASON_GUARD_URL: MissReason.ValueType  # 17
 MISS_REASON_GUARD_ENTITY: MissReason.ValueType  # 18
 MISS_REASON_BELOW_THRESHOLD: MissReason.ValueType  # 19
 MISS_REASON_CACHE_DEGRADED: MissReason.ValueType  # 20
+MISS_REASON_NEEDS_CONTEXT: MissReason.ValueType  # 21
+"""Nothing similar after the same earlier turns, though the last message would stand on its own."""
 Global___MissReason: _TypeAlias = MissReason  # noqa: Y015
 
 @_typing.final
