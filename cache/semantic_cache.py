@@ -163,16 +163,22 @@ class SemanticCache:
         Raises:
             CacheError: the encoder is needed, and there is none.
         """
-        texts = [canonical(stored), canonical(asked)]
         if similarity is None:
-            if self._encoder is None:
-                raise CacheError("two texts can not be compared without an encoder")
-            one, other = self._encoder.encode(texts)
-            similarity = float(one @ other)
-        candidate = Candidate(self._shelf.wording(texts[0]), similarity)
-        return decide(
-            self._shelf.wording(texts[1]), [candidate], policy, self._verifier, judged_from=-1.0
-        )
+            similarity = self.similarity(stored, asked)
+        candidate = Candidate(self._shelf.wording(canonical(stored)), similarity)
+        wording = self._shelf.wording(canonical(asked))
+        return decide(wording, [candidate], policy, self._verifier, judged_from=-1.0)
+
+    def similarity(self, one: str, other: str) -> float:
+        """Return the cosine of two texts, as a lookup sees it. Sync and slow.
+
+        Raises:
+            CacheError: there is no encoder.
+        """
+        if self._encoder is None:
+            raise CacheError("two texts can not be compared without an encoder")
+        a, b = self._encoder.encode([canonical(one), canonical(other)])
+        return float(a @ b)
 
     async def store(self, draft: Draft) -> Head:
         """Keep an answer: durable when this returns, and found by the next lookup.
