@@ -194,7 +194,8 @@ _NUMBER = re.compile(
     r"|(?<![\w.,$€£])\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}(?!\w)"  # phone, America
     r"|(?<![\w.,$€£#])0\d{9,10}(?!\w)"
     r"|(?<![\w#])#\d{4,}(?!\w)"  # ticket
-    r"|(?<![\w-])[A-Z]{2,5}-?\d{5,}(?![\w-])"  # order, invoice, claim
+    r"|(?<![\w-])[A-Z]{2,5}-?\d{5,}(?:[A-Z]{2})?(?![\w-])"  # order, invoice, claim, parcel abroad
+    r"|(?<!\w)1Z[A-Z0-9]{16}(?!\w)"  # parcel, UPS
     r"|(?<![\w.,$€£=+*/^(-])\d{8,11}(?![\w.,%]|\s{0,4}[=+*/^-]\s{0,4}\d)"  # account
     r")"
 )

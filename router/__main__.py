@@ -1,4 +1,4 @@
-"""The command line: ``scrimp serve | check | report | replay``."""
+"""The command line: ``scrimp serve | check | report | replay | explain``."""
 
 from __future__ import annotations
 
@@ -64,6 +64,17 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("--show", type=int, default=20, help="near-duplicate hits to list")
     replay.add_argument("--json", action="store_true", help="one JSON object")
     replay.set_defaults(run=_replay)
+
+    explain = commands.add_parser("explain", help="would one prompt's answer serve another?")
+    explain.add_argument("stored", metavar="A", help="the prompt that has an answer")
+    explain.add_argument("asked", metavar="B", help="the prompt that asks for one")
+    _add_config(explain)
+    explain.add_argument("--namespace", default="default", help="by whose rules")
+    explain.add_argument(
+        "--target", type=float, metavar="R", help="instead of the rules' max_error_rate"
+    )
+    explain.add_argument("--json", action="store_true", help="one JSON object")
+    explain.set_defaults(run=_explain)
     return parser
 
 
@@ -140,6 +151,12 @@ def _replay(args: argparse.Namespace) -> int:
     from router.commands.replay import replay
 
     return asyncio.run(replay(args))
+
+
+def _explain(args: argparse.Namespace) -> int:
+    from router.commands.explain import explain
+
+    return asyncio.run(explain(args))
 
 
 if __name__ == "__main__":

@@ -131,7 +131,7 @@ class App:
             understand=self._batcher.submit,
             rules=lambda ask: _by_rules(rules, ask),
             choice=Chooser(pool, scale.p_adequate, scale.typical()),
-            point=self._point,
+            point=self.point,
             now_s=now_s,
             on_degraded=self.metrics.degraded,
             on_miss=on_miss,
@@ -228,8 +228,8 @@ class App:
             self._notice("verifier", f"cosine and wording judge instead: {error}")
             return WordingVerifier()
 
-    def _point(self, _: str, policy: NamespacePolicy) -> OperatingPoint:
-        """Return the shipped prior for a namespace's target."""
+    def point(self, _: str, policy: NamespacePolicy) -> OperatingPoint:
+        """Return from which P(right) on a namespace serves near-duplicates now."""
         return OperatingPoint(min_p_right=self._prior(policy.reuse.max_error_rate))
 
     def _notice(self, part: str, consequence: str) -> None:

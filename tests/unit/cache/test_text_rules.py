@@ -39,6 +39,7 @@ PERSONAL = [
     "call +49 30 1234567", "call (212) 555-0187", "my number is 555-123-4567", "card 4111 1111 1111 1111",
     "IBAN DE89 3704 0044 0532 0130 00", "SSN 078-05-1120", "order #48213", "order number 48213", "ticket INC-48213",
     "account number: 12345678", "invoice 2024-0312", "booking reference XK12345", "track RR123456785",
+    "Track parcel RR123456785DE", "where is 1Z999AA10123456784", "Please track RR123456785DE",
     "What did my boss mean?", "is my flight on time", "change my pin", "my latest bill", "my savings account",
     "what is my name", "that card is mine", "my wife's birthday",
     "Has the refund gone through?", "Did the payment go through?", "Has the parcel arrived?", "Was the transfer processed?",
