@@ -875,19 +875,24 @@ def _rival_entities(a: Facts, b: Facts) -> Difference | None:
 
 
 def _other_name(a: Facts, b: Facts) -> Difference | None:
-    """Names, known or capitalised: a veto where each text has one that the other lacks."""
+    """Names, known or capitalised: a veto where each text has one that the other lacks.
+
+    Or where one word alone stands for another, and one of them is a name ("in Jest", "in pytest").
+    """
     if a.names == b.names and a.entities == b.entities:
         return None
     mine, theirs = _other_names(a, b), _other_names(b, a)
     if not mine and not theirs:
         return None
-    is_veto = bool(
-        mine
-        and theirs
-        and not _are_misspelt(mine, theirs, a.entities | b.entities)
-        and not _are_initials(mine, theirs, b)
-        and not _are_initials(theirs, mine, a)
-    )
+    if mine and theirs:
+        is_veto = not (
+            _are_misspelt(mine, theirs, a.entities | b.entities)
+            or _are_initials(mine, theirs, b)
+            or _are_initials(theirs, mine, a)
+        )
+    else:
+        only_a, only_b = a.bag - b.bag, b.bag - a.bag
+        is_veto = len(only_a) == 1 == len(only_b) and not _is_slip(*only_a, *only_b)
     return Difference(_listed(mine), _listed(theirs), is_veto)
 
 
