@@ -63,7 +63,7 @@ class PairHead(nn.Module):
 
     def _side(self, mine: Any, mask: Any, theirs: Any, their_mask: Any) -> Any:
         """Return what the tokens of one prompt come to, shape (n, 2 * _JUDGEMENT)."""
-        n = len(mine)
+        n = mine.shape[0]  # a tensor while it is exported, so that any number of pairs goes
         split = (n, -1, _ALIGNMENTS, DIM // _ALIGNMENTS)
         queries, keys = (x.reshape(split).permute(0, 2, 1, 3) for x in (mine, theirs))
         scores = queries @ keys.transpose(2, 3) * self.sharpness.exp()[None, :, None, None]
