@@ -52,7 +52,8 @@ def _search(shelf: Shelf, query: Query, vector: Vectors) -> _Lookup:
     asked = shelf.wording(canonical(query.text))
     if query.exact_only is not None:
         return _Lookup(query, asked, [])
-    found = shelf.index.search(query.partition, vector, query.policy.n_candidates)
+    policy = query.policy
+    found = shelf.index.search(query.partition, vector, policy.n_candidates, floor_of(policy))
     near = []
     for neighbor in found:
         head = shelf.catalog.head(neighbor.id)
