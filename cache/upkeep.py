@@ -95,9 +95,10 @@ class Upkeep:
             CacheError: the store could not be read or written.
         """
         n_embedded = 0
+        unembedded = self._shelf.unembedded
         if self._encoder is None:
             return 0
-        while batch := list(islice(self._shelf.unembedded, _EMBEDDED_AT_ONCE)):
+        while batch := list(islice(unembedded, _EMBEDDED_AT_ONCE)):
             began = time.perf_counter()
             entries = await asyncio.to_thread(self._store.read, batch)
             ids = [entry_id for entry_id in batch if entry_id in entries]
@@ -105,10 +106,14 @@ class Upkeep:
                 texts = [entries[entry_id].text for entry_id in ids]
                 vectors = await asyncio.to_thread(self._encoder.encode, texts)
                 await self._store.embed(ids, vectors, self._encoder.encoder_id)
-                self._shelf.show_vectors(ids, vectors)
-            n_embedded += len(ids)
             for entry_id in batch:
-                self._shelf.unembedded.pop(entry_id, None)
+                unembedded.pop(entry_id, None)
+            if ids:
+                self._shelf.show_vectors(ids, vectors)  # puts those that fail back, behind all
+            n_failed = sum(entry_id in unembedded for entry_id in ids)
+            n_embedded += len(ids) - n_failed
+            if n_failed:
+                break  # the next round tries again
             await asyncio.sleep(time.perf_counter() - began)
         return n_embedded
 
