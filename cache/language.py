@@ -11,12 +11,14 @@ are mostly names and nouns.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _HEAD_CHARS = 4096
 _TAIL_CHARS = 2048
 _OTHER_SCRIPT_SHARE = 0.4
 _DENSE_WEIGHT = 3.0  # a Chinese, Japanese or Korean sign says about as much as three letters
 _GREEK_WEIGHT = 0.5
+_MEMO_CHARS = 24
 _SURE = 0.9  # foreign evidence below this, one ambiguous word, is a name in an English query
 
 _STRONG = """
@@ -414,18 +416,27 @@ def is_english(text: str) -> bool:
         text = f"{text[:_HEAD_CHARS]} {text[-_TAIL_CHARS:]}"
     if not text.isascii() and _is_other_script(text):
         return False
-    english = foreign = 0.0
-    for token in _TOKEN.findall(text):
-        word = token.lower()
-        if word in _ENGLISH:
-            english += 1
-            continue
-        weight = _EVIDENCE.get(word)
-        if weight is None:
-            foreign += _evidence_of_form(token, word)
-        else:
-            foreign += weight if token[0] == word[0] else weight * 0.75
-    return foreign < _SURE or foreign <= english
+    tokens = _TOKEN.findall(text)
+    foreign = 0.0
+    for token in tokens:
+        foreign += _remembered(token) if len(token) <= _MEMO_CHARS else _evidence(token)
+    if foreign < _SURE:
+        return True
+    return foreign <= sum(token.lower() in _ENGLISH for token in tokens)
+
+
+def _evidence(token: str) -> float:
+    """Return how foreign a word is."""
+    word = token.lower()
+    if word in _ENGLISH:
+        return 0.0
+    weight = _EVIDENCE.get(word)
+    if weight is None:
+        return _evidence_of_form(token, word)
+    return weight if token[0] == word[0] else weight * 0.75
+
+
+_remembered = lru_cache(maxsize=1 << 15)(_evidence)  # texts are made of the same words
 
 
 def _evidence_of_form(token: str, word: str) -> float:

@@ -53,11 +53,12 @@ def _search(shelf: Shelf, query: Query, embedding: Embedding) -> _Lookup:
     asked = shelf.wording(canonical(query.text), embedding.tokens)
     if query.exact_only is not None:
         return _Lookup(query, asked, [])
-    found = shelf.index.search(query.partition, embedding.vector, query.policy.n_candidates)
+    policy = query.policy
+    found = shelf.index.search(
+        query.partition, embedding.vector, policy.n_candidates, policy.min_similarity
+    )
     near: list[tuple[Neighbor, Head]] = []
     for neighbor in found:
-        if near and neighbor.similarity < query.policy.min_similarity:
-            break  # best first: the rest is not judged
         head = shelf.catalog.head(neighbor.id)
         if head is not None and head.partition == query.partition:
             near.append((neighbor, head))

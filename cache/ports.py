@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cache.types import Draft, Embedding, EntryId, Head, Neighbor, PartitionKey, Vector, Vectors
+
+EVERY_COSINE: Final = -2.0
+"""A floor that no cosine is below, whatever it was rounded to."""
 
 
 class Encoder(Protocol):
@@ -68,10 +71,13 @@ class VectorIndex(Protocol):
     def add(self, partition: PartitionKey, ids: Sequence[EntryId], vectors: Vectors) -> None:
         """Add entries; an id that is known already moves to the new vector and partition."""
 
-    def search(self, partition: PartitionKey, vector: Vector, k: int) -> list[Neighbor]:
+    def search(
+        self, partition: PartitionKey, vector: Vector, k: int, floor: float = EVERY_COSINE
+    ) -> list[Neighbor]:
         """Return up to ``k`` (at least 1) neighbours of the partition.
 
-        Most similar first, and of equally similar ones the lower id.
+        Most similar first, and of equally similar ones the lower id. Those below the cosine
+        ``floor`` are left out; where all are, the nearest one comes alone.
         """
 
     def remove(self, ids: Iterable[EntryId]) -> None:

@@ -65,11 +65,12 @@ def is_content_free(text: str) -> bool:
     """
     if len(text) > _MAX_EMPTY_CHARS:
         return not _WORD.search(text)
-    words = [word.lower().replace("’", "'") for word in _WORD.findall(text)]
-    if not words:
+    found = _WORD.findall(text)
+    if not found:
         return not any(sign in text for sign in "+*/=<>^%#$€£√∫∑")
-    if len(words) > _MAX_EMPTY_WORDS:
+    if len(found) > _MAX_EMPTY_WORDS:
         return False
+    words = [word.lower().replace("’", "'") for word in found]
     if len(words) == 1 and (len(words[0]) == 1 or words[0].isdecimal()):
         return not any(sign in text for sign in "+*/=<>^%#$€£")
     return words[0] in _EMPTY_FIRST and all(
@@ -183,7 +184,9 @@ _SELF = re.compile(
     r")"
 )
 _SELF_HINT = re.compile(r"\b(?:i|i'm|i've|i'd|i'll|me|mine|myself|we|the|this|that|these|those)\b")
-_MY_HINT = re.compile(r"\b(?:my|our|mine|i|i've|i'm|me|ssn)\b|\d\d\d|\bsocial sec")
+_MY_HINT = re.compile(r"\b(?:(?:m(?:y|ine|e)|our|i|ssn)\b|social sec)")
+_DIGIT = re.compile(r"\d")
+_LONG_NUMBER = re.compile(r"\d\d\d")
 _MAIL = re.compile(r"@(?<=[\w.+-]@)[\w-]{1,63}\.[\w.-]{2}")
 _NUMBER = re.compile(
     r"(?=[A-Z\d#+(])(?:"  # fails at once where none can begin
@@ -210,10 +213,14 @@ def is_personal(text: str) -> bool:
     identifies a person or a contract: mail addresses, phone, card, account, order and ticket
     numbers. False for things that the text itself holds ("my code", "my essay").
     """
-    if len(text) > _MAX_READ_CHARS or _MAIL.search(text) or _NUMBER.search(text):
+    if len(text) > _MAX_READ_CHARS or _MAIL.search(text):
+        return True
+    has_digit = _DIGIT.search(text) is not None
+    if has_digit and _NUMBER.search(text):
         return True
     words = _read(text)
-    if _MY_HINT.search(words) and _MY.search(words):
+    is_hinted = _MY_HINT.search(words) or (has_digit and _LONG_NUMBER.search(words))
+    if is_hinted and _MY.search(words):
         return True
     return _SELF_HINT.search(words) is not None and _SELF.search(words) is not None
 
@@ -272,7 +279,7 @@ _NOW = re.compile(
 def is_time_bound(text: str) -> bool:
     """Tell whether the right answer changes with time: "today", "latest", prices, weather, news."""
     words = _read(text)
-    return _TIME.search(words) is not None or _NOW.search(words) is not None
+    return _TIME.search(words) is not None or ("now" in words and _NOW.search(words) is not None)
 
 
 # -------------------------------------------------------------------------------- stands alone

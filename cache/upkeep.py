@@ -95,9 +95,10 @@ class Upkeep:
             CacheError: the store could not be read or written.
         """
         n_embedded = 0
+        unembedded = self._shelf.unembedded
         if self._encoder is None:
             return 0
-        while batch := list(islice(self._shelf.unembedded, _EMBEDDED_AT_ONCE)):
+        while batch := list(islice(unembedded, _EMBEDDED_AT_ONCE)):
             began = time.perf_counter()
             entries = await asyncio.to_thread(self._store.read, batch)
             ids = [entry_id for entry_id in batch if entry_id in entries]
@@ -107,10 +108,14 @@ class Upkeep:
                 await self._store.embed(ids, embeddings, self._encoder.encoder_id)
                 for entry_id in ids:
                     self._shelf.hot.discard(entry_id)  # it holds the tokens of another encoder
-                self._shelf.show_embeddings(ids, embeddings)
-            n_embedded += len(ids)
             for entry_id in batch:
-                self._shelf.unembedded.pop(entry_id, None)
+                unembedded.pop(entry_id, None)
+            if ids:  # those that fail are put back, behind all
+                self._shelf.show_embeddings(ids, embeddings)
+            n_failed = sum(entry_id in unembedded for entry_id in ids)
+            n_embedded += len(ids) - n_failed
+            if n_failed:
+                break  # the next round tries again
             await asyncio.sleep(time.perf_counter() - began)
         return n_embedded
 

@@ -111,18 +111,28 @@ class Batcher(Generic[Req, Res]):
 
     async def close(self) -> None:
         """Refuse new calls, fail those that wait, and let running batches end."""
-        with self._changed:
-            self._closed = True
-            abandoned = list(self._waiting)
-            self._waiting.clear()
-            self._changed.notify_all()
-        for call in abandoned:
+        for call in self._refuse():
             if not call.future.done():
                 call.future.set_exception(
                     BatcherClosed(f"{self.name} was closed before this call ran")
                 )
         for thread in self._threads:
             await asyncio.to_thread(thread.join)
+
+    def shut(self) -> None:
+        """Do as ``close``, blocking, before the first call or after the last one."""
+        self._refuse()
+        for thread in self._threads:
+            thread.join()
+
+    def _refuse(self) -> list[_Call[Req, Res]]:
+        """Take no more calls, and send the threads home; return the calls that waited."""
+        with self._changed:
+            self._closed = True
+            abandoned = list(self._waiting)
+            self._waiting.clear()
+            self._changed.notify_all()
+        return abandoned
 
     def _work(self) -> None:
         while batch := self._take():

@@ -5,6 +5,7 @@ Ten numbers from the texts alone, for the last step of the pair model. Symmetric
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from functools import lru_cache
@@ -73,8 +74,8 @@ def _order(a: tuple[str, ...], b: tuple[str, ...], common: frozenset[str]) -> fl
     one, two = ([word for word in words if word in common] for words in (a, b))
     if len(one) < 2 or len(two) < 2:
         return 1.0
-    pairs = Counter(zip(one, one[1:], strict=False))
-    others = Counter(zip(two, two[1:], strict=False))
+    pairs = Counter(itertools.pairwise(one))
+    others = Counter(itertools.pairwise(two))
     return (pairs & others).total() / max(len(one) - 1, len(two) - 1)
 
 

@@ -40,28 +40,17 @@ _MATHS = tuple(
     part.encode() for part in ("\\frac", "\\(", "$", "^", "=", "\\le", "sqrt", "∫", "≤", "√", "π")
 )
 
-# Byte value to the classes it counts for; multi-byte characters count once per byte.
-_CLASS_NAMES = ("digit", "upper", "foreign", "bracket", "symbol", "newline", "question", "blank")
+# Classes of bytes that are counted; multi-byte characters count once per byte.
+_DIGITS = string.digits.encode()
+_UPPER = string.ascii_uppercase.encode()
+_FOREIGN = bytes(range(128, 256))
+_BRACKETS = b"()[]{}"
+_SYMBOLS = b"+-*/<>=|&%^~\\$#@;"
 
 
-def _classes() -> npt.NDArray[np.float32]:
-    table = np.zeros((256, len(_CLASS_NAMES)), dtype=np.float32)
-    members = (
-        string.digits.encode(),
-        string.ascii_uppercase.encode(),
-        bytes(range(128, 256)),
-        b"()[]{}",
-        b"+-*/<>=|&%^~\\$#@;",
-        b"\n",
-        b"?",
-        b"_",
-    )
-    for column, characters in enumerate(members):
-        table[list(characters), column] = 1.0
-    return table
-
-
-_CLASSES = _classes()
+def _count(raw: bytes, members: bytes) -> int:
+    """Return how many bytes are of a class; deleting them is the fastest way to count them."""
+    return len(raw) - len(raw.translate(None, members))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,8 +125,7 @@ def features(shape: PromptShape) -> npt.NDArray[np.float32]:
     words = lower.replace(b"'", b"").translate(_TO_WORDS).split()
     known = set(words)
     n_words = len(words)
-    counts = np.bincount(np.frombuffer(raw, dtype=np.uint8), minlength=256) @ _CLASSES
-    digit, upper, foreign, bracket, symbol, newline, question, blank = counts.tolist()
+    digit = _count(raw, _DIGITS)
     size = max(len(raw), 1)
     log_chars = log1p(n_chars)
     numbers = len(_NUMBER.findall(raw)) if digit else 0
@@ -154,20 +142,20 @@ def features(shape: PromptShape) -> npt.NDArray[np.float32]:
             float(shape.has_json_format),
             log1p(n_words),
             min(len(text) / max(n_words, 1), 20.0),
-            log1p(newline),
+            log1p(raw.count(b"\n")),
             digit / size,
-            upper / size,
-            foreign / size,
-            bracket / size,
-            symbol / size,
+            _count(raw, _UPPER) / size,
+            0.0 if raw.isascii() else _count(raw, _FOREIGN) / size,
+            _count(raw, _BRACKETS) / size,
+            _count(raw, _SYMBOLS) / size,
             log1p(numbers),
             log1p(code),
             log1p(sum(map(lower.count, _MATHS))),
-            log1p(question),
+            log1p(raw.count(b"?")),
             log1p(options),
             log1p(lower.count(b"answer:") + lower.count(b"\nq:")),
             float(lower.rstrip().endswith(b":")),
-            float(blank > 1),
+            float(raw.count(b"_") > 1),
             float(not known.isdisjoint(_FACT)),
             float(not known.isdisjoint(_EXPLAIN)),
             float(not known.isdisjoint(_REASON)),

@@ -148,7 +148,9 @@ class Advisor:
         pipeline = self._pipeline
         ttl_ms = pipeline.settings.service.ticket_ttl_s * 1_000
         out = TicketOut(token=new_token(), expires_at_ms=pipeline.now_ms() + ttl_ms)
-        ticketed = replace(looked_up, ticket=out)
+        ticketed = LookedUp(
+            hit=looked_up.hit, line=looked_up.line, routing=looked_up.routing, ticket=out
+        )
         key, kept = pipeline.kept(decision.request, once, ticketed)
         pipeline.metrics.observe(looked_up.line)
         ticket = _ticket(decision, ticketed, out)

@@ -78,90 +78,92 @@ class App:
         self._now_s = now_s
         self._modes: dict[str, Mode] = {}
         self._expiry: asyncio.Task[None] | None = None
-        with ExitStack() as opened:  # what is open is closed where the next cannot be opened
+        with ExitStack() as opened:  # what is open is closed where a later part cannot be made
             self._folder = opened.enter_context(DataFolder(settings.service.data_folder))
             self.ledger = SqliteLedger.open(self._folder.path, on_failure=self._ledger_failed)
             opened.callback(self.ledger.close)
             store = SqliteEntryStore(self._folder.file("cache.sqlite"))
+            opened.callback(store.close)
+            encoder = self._load_encoder()
+            model = self._load_scorer(encoder)
+            verifier = self._load_verifier(encoder)
+            self._prior = verifier.min_p_right
+            rules = RuleScorer(model.tiers) if model else RuleScorer()
+            scorer: Scorer = model or rules
+            self.cache = SemanticCache(
+                encoder,
+                verifier,
+                FaissIndex(_ENCODER_DIM),
+                store,
+                Bounds(
+                    max_entries=settings.cache.max_entries,
+                    max_bytes=settings.cache.max_bytes,
+                    hot_bytes=settings.cache.hot_bytes,
+                ),
+                now_s,
+            )
+            understand = Understand(
+                encoder,
+                self.cache,
+                None if scorer is rules else scorer,
+                rules,
+                self.metrics.degraded,
+            )
+            self._batcher: Batcher[Ask, Understanding] = Batcher(
+                understand.run,
+                max_batch=_MAX_BATCH,
+                workers=max(1, (os.cpu_count() or 1) // 2),
+                max_waiting=settings.limits.max_waiting_lookups,
+                name="understand",
+            )
+            opened.callback(self._batcher.shut)
+            self._upstreams = _upstreams(settings, providers)
+            churn = Churn(self.metrics.partition_churn)
+
+            def on_miss(namespace: str, reuse: Reuse) -> None:
+                churn.note(namespace, reuse)
+
+            pool = Pool.of(settings)
+            scale = Scale(pool, scorer)
+            decider = Decider(
+                settings=settings,
+                modes=self._modes,
+                cache=self.cache,
+                understand=self._batcher.submit,
+                rules=lambda ask: _by_rules(rules, ask),
+                choice=Chooser(pool, scale.p_adequate, scale.typical()),
+                point=self.point,
+                now_s=now_s,
+                on_degraded=self.metrics.degraded,
+                on_miss=on_miss,
+            )
+            self.pipeline = Pipeline(
+                settings=settings,
+                decider=decider,
+                cache=self.cache,
+                ledger=self.ledger,
+                accountant=Accountant(settings.routing.baseline, settings.prices.cost_nanos, now_s),
+                metrics=self.metrics,
+                now_s=now_s,
+            )
+            fallback = Fallback(self._upstreams, _patience(settings), settings.prices.cost_nanos)
+            self._retries = Retries(self.ledger, self.pipeline.now_ms)
+            self.gateway = Gateway(self.pipeline, fallback, self._retries)
+            self.advisor = Advisor(self.pipeline, settings.prices.cost_nanos, self._retries)
+            self.operations = Operations(
+                settings=settings,
+                modes=self._modes,
+                cache=self.cache,
+                ledger=self.ledger,
+                churn=churn,
+                metrics=self.metrics,
+                now_s=now_s,
+            )
+            self.metrics.watch(Watched.CACHE_ENTRIES, lambda: self.cache.stats().n_entries)
+            self.metrics.watch(Watched.CACHE_BYTES, lambda: self.cache.stats().n_bytes)
+            self.metrics.watch(Watched.LEDGER_QUEUE, lambda: self.ledger.stats().n_waiting)
+            self.metrics.watch(Watched.CACHE_QUEUE, lambda: store.writer.stats().n_waiting)
             opened.pop_all()
-        encoder = self._load_encoder()
-        model = self._load_scorer(encoder)
-        verifier = self._load_verifier(encoder)
-        self._prior = verifier.min_p_right
-        rules = RuleScorer(model.tiers) if model else RuleScorer()
-        scorer: Scorer = model or rules
-        self.cache = SemanticCache(
-            encoder,
-            verifier,
-            FaissIndex(_ENCODER_DIM),
-            store,
-            Bounds(
-                max_entries=settings.cache.max_entries,
-                max_bytes=settings.cache.max_bytes,
-                hot_bytes=settings.cache.hot_bytes,
-            ),
-            now_s,
-        )
-        understand = Understand(
-            encoder,
-            self.cache,
-            None if scorer is rules else scorer,
-            rules,
-            self.metrics.degraded,
-        )
-        self._batcher: Batcher[Ask, Understanding] = Batcher(
-            understand.run,
-            max_batch=_MAX_BATCH,
-            workers=max(1, (os.cpu_count() or 1) // 2),
-            max_waiting=settings.limits.max_waiting_lookups,
-            name="understand",
-        )
-        self._upstreams = _upstreams(settings, providers)
-        churn = Churn(self.metrics.partition_churn)
-
-        def on_miss(namespace: str, reuse: Reuse) -> None:
-            churn.note(namespace, reuse)
-
-        pool = Pool.of(settings)
-        scale = Scale(pool, scorer)
-        decider = Decider(
-            settings=settings,
-            modes=self._modes,
-            cache=self.cache,
-            understand=self._batcher.submit,
-            rules=lambda ask: _by_rules(rules, ask),
-            choice=Chooser(pool, scale.p_adequate, scale.typical()),
-            point=self.point,
-            now_s=now_s,
-            on_degraded=self.metrics.degraded,
-            on_miss=on_miss,
-        )
-        self.pipeline = Pipeline(
-            settings=settings,
-            decider=decider,
-            cache=self.cache,
-            ledger=self.ledger,
-            accountant=Accountant(settings.routing.baseline, settings.prices.cost_nanos, now_s),
-            metrics=self.metrics,
-            now_s=now_s,
-        )
-        fallback = Fallback(self._upstreams, _patience(settings), settings.prices.cost_nanos)
-        self._retries = Retries(self.ledger, self.pipeline.now_ms)
-        self.gateway = Gateway(self.pipeline, fallback, self._retries)
-        self.advisor = Advisor(self.pipeline, settings.prices.cost_nanos, self._retries)
-        self.operations = Operations(
-            settings=settings,
-            modes=self._modes,
-            cache=self.cache,
-            ledger=self.ledger,
-            churn=churn,
-            metrics=self.metrics,
-            now_s=now_s,
-        )
-        self.metrics.watch(Watched.CACHE_ENTRIES, lambda: self.cache.stats().n_entries)
-        self.metrics.watch(Watched.CACHE_BYTES, lambda: self.cache.stats().n_bytes)
-        self.metrics.watch(Watched.LEDGER_QUEUE, lambda: self.ledger.stats().n_waiting)
-        self.metrics.watch(Watched.CACHE_QUEUE, lambda: store.writer.stats().n_waiting)
 
     async def start(self) -> None:
         """Load the cache and the modes; exact and near lookups work when this returns.

@@ -39,6 +39,11 @@ VERSION = b"scrimp/partition/1"
 HARMLESS_EXTRA = frozenset({"user", "metadata", "stream", "stream_options", "request_id"})
 _MASK = "\N{REPLACEMENT CHARACTER}masked\N{REPLACEMENT CHARACTER}"
 _INSTRUCTING = (Role.SYSTEM, Role.DEVELOPER)
+_SHORT_BYTES = 4_096
+_NAMES = (
+    *("namespace", "scope", "system", "earlier_turns", "context"),
+    *("tools", "format", "sampling", "reasoning", "extra"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,27 +78,35 @@ def split(request: ChatRequest, *, scope: Share, masks: Sequence[re.Pattern[str]
     n_before = len(request.messages) - 1 if is_comparable else len(request.messages)
     n_instructing = min(n_instructing, n_before)
     user = request.attribution.user if scope is Share.USER else ""
-    fields = (
-        ("namespace", request.namespace.encode()),
-        ("scope", _strings((scope.value, user))),
-        ("system", _messages(request.messages[:n_instructing], masks)),
-        ("earlier_turns", _messages(request.messages[n_instructing:n_before], masks)),
-        ("context", _frame(last) if is_comparable else b""),
-        ("tools", _tools(request)),
-        ("format", _format(request)),
-        ("sampling", _sampling(request.sampling)),
-        ("reasoning", _reasoning(request.reasoning)),
-        ("extra", _extra(request)),
+    values = (
+        request.namespace.encode(),
+        _SHARED_BY_ALL if scope is Share.NAMESPACE else _strings((scope.value, user)),
+        _messages(request.messages[:n_instructing], masks),
+        _messages(request.messages[n_instructing:n_before], masks),
+        _frame(last) if is_comparable else b"",
+        _tools(request),
+        _format(request),
+        _sampling(request.sampling),
+        _reasoning(request.reasoning),
+        _extra(request),
     )
-    canonical = [_prefixed(VERSION)]
-    for name, value in fields:
-        canonical += (_NAMES[name], len(value).to_bytes(8, "big"), value)
+    is_short = sum(map(len, values)) <= _SHORT_BYTES
+    partition, fields = _keyed_short(values) if is_short else _keyed(values)
     return Split(
-        partition=PartitionKey(sha256(b"".join(canonical)).digest()),
+        partition=partition,
         text=last.own_text if is_comparable else "",
         is_comparable=is_comparable,
-        fields=tuple((name, hash(value)) for name, value in fields),
+        fields=fields,
     )
+
+
+def _keyed(values: tuple[bytes, ...]) -> tuple[PartitionKey, tuple[tuple[str, int], ...]]:
+    """Return the key of the fields' values, and every field's name with a digest of its value."""
+    canonical = [_prefixed(VERSION)]
+    for name, value in zip(_NAMES, values, strict=True):
+        canonical += (_prefixed(name.encode()), _prefixed(value))
+    digests = tuple([(name, hash(value)) for name, value in zip(_NAMES, values, strict=True)])
+    return PartitionKey(sha256(b"".join(canonical)).digest()), digests
 
 
 def _n_leading_instructions(messages: Sequence[Message]) -> int:
@@ -231,16 +244,11 @@ def _compact(text: str) -> str:
 
 
 # What most requests have, made once.
-_NAMES = {
-    name: _prefixed(name.encode())
-    for name in (
-        *("namespace", "scope", "system", "earlier_turns", "context"),
-        *("tools", "format", "sampling", "reasoning", "extra"),
-    )
-}
 _NOTHING = _list([])
+_SHARED_BY_ALL = _strings((Share.NAMESPACE.value, ""))
 _NO_TOOLS = _list([_NOTHING, b""])
 _PLAIN = ResponseFormat()
 _PLAIN_FORMAT = _strings((_PLAIN.kind, _PLAIN.schema_json))
 _ONE_TEXT = _list([_strings(("", "")), _list([b"text"]), _list([])])
+_keyed_short = lru_cache(maxsize=1_024)(_keyed)  # many texts are asked in few contexts
 _compact_short = lru_cache(maxsize=256)(_compact)  # an app sends the same tools again and again

@@ -39,7 +39,7 @@ def unpack(kept: bytes, *, input_tokens: int | None, output_tokens: int | None) 
     Raises:
         ValueError: the bytes are of another version or damaged.
     """
-    fields = json.loads(kept)
+    fields = json.loads(kept.decode())
     if not isinstance(fields, list) or len(fields) != 10 or fields[0] != _VERSION:
         raise ValueError(
             f"a stored answer of format {_VERSION} is expected, found {kept[:40]!r}; invalidate it"

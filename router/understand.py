@@ -144,12 +144,14 @@ class Understand:
         if not rows:
             return found
         queries = [query for ask in asks if (query := ask.query) is not None]
-        verdicts: Sequence[Hit | Miss] = [_degraded(query) for query in queries]
+        verdicts: Sequence[Hit | Miss] | None = None
         if embeddings is not None:
             try:
                 verdicts = self._cache.find_near(queries, [embeddings[row] for row in rows])
             except Exception:  # noqa: BLE001  guards and facts are many; none may fail a request
                 self._degrade("cache")
+        if verdicts is None:
+            verdicts = [_degraded(query) for query in queries]
         for row, verdict in zip(rows, verdicts, strict=True):
             found[row] = verdict
         return found

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cache.errors import EntryRefused, StoreUnavailable
+from cache.ports import EVERY_COSINE
 from cache.types import (
     Draft,
     Embedding,
@@ -97,13 +98,16 @@ class FlatIndex:
         for entry_id, vector in zip(ids, vectors, strict=True):
             self._rows[entry_id] = (partition, vector.copy())
 
-    def search(self, partition: PartitionKey, vector: Vector, k: int) -> list[Neighbor]:
+    def search(
+        self, partition: PartitionKey, vector: Vector, k: int, floor: float = EVERY_COSINE
+    ) -> list[Neighbor]:
         found = [
             Neighbor(id=entry_id, similarity=float(row @ vector))
             for entry_id, (where, row) in self._rows.items()
             if where == partition
         ]
-        return sorted(found, key=lambda n: (-n.similarity, n.id))[:k]
+        best = sorted(found, key=lambda n: (-n.similarity, n.id))[:k]
+        return [n for n in best if n.similarity >= floor] or best[:1]
 
     def remove(self, ids: Iterable[EntryId]) -> None:
         for entry_id in ids:

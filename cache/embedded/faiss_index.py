@@ -15,14 +15,15 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+from types import TracebackType
 
 import numpy as np
 
 from cache.embedded.codes import Codes, use_one_thread
 from cache.embedded.rows import DEAD, RowNumbers, Rows, Scores
 from cache.errors import IndexFailed, IndexMismatch
+from cache.ports import EVERY_COSINE
 from cache.types import EntryId, Neighbor, PartitionKey, Vector, Vectors
 
 _log = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ _log = logging.getLogger(__name__)
 _EXACT_UP_TO = 4096  # rows; 0.15 ms to compare them all
 _TAIL = 512  # rows compared exactly beside the codes before they are encoded
 _CANDIDATES = 64  # rows that the codes name for a search
+_NO_SCORE = np.float32(-np.inf)  # of the dead
 _RETRAIN_AT = 4  # times as many rows as the codebooks were trained for
 
 
@@ -46,21 +48,20 @@ class _Partition:
         self.view: tuple[Rows, Codes | None] = (Rows(dim), None)
         self.is_queued = False
 
-    def search(self, query: Vector, k: int) -> list[tuple[int, float]]:
-        """Return ids and cosines of the ``k`` nearest living rows, best first."""
+    def search(self, query: Vector, k: int, floor: float) -> list[tuple[int, float]]:
+        """Return ids and cosines of the nearest living rows, best first; see ``_best``."""
         rows, codes = self.view
         n = rows.n
         if codes is None:
-            return _best(rows.ids[:n], rows.score_range(0, n, query), k)
+            return _best(rows.ids[:n], rows.score_range(0, n, query), k, floor)
         n_candidates = max(_CANDIDATES, 8 * k)
         while True:
             near, n_coded = codes.search(query, n_candidates)
             n = max(rows.n, n_coded)
             ids = np.concatenate((rows.ids[near], rows.ids[n_coded:n]))
             scores = np.concatenate((rows.score(near, query), rows.score_range(n_coded, n, query)))
-            best = _best(ids, scores, k)
-            if len(best) == k or n_candidates >= n_coded:
-                return best
+            if n_candidates >= n_coded or np.count_nonzero(ids != DEAD) >= k:
+                return _best(ids, scores, k, floor)
             n_candidates *= 8  # the dead took the places of the living
 
     def needs_work(self) -> bool:
@@ -108,7 +109,7 @@ class FaissIndex:
                 f"the index takes {len(ids)} vectors of {self._dim} dimensions, got shape "
                 f"{rows.shape}"
             )
-        with self._lock, _faults():
+        with self._lock, _faults:
             for entry_id in ids:
                 self._forget(entry_id)
             home = self._partitions.get(partition)
@@ -119,7 +120,9 @@ class FaissIndex:
                 self._home[entry_id] = home
             self._tend_later(home)
 
-    def search(self, partition: PartitionKey, vector: Vector, k: int) -> list[Neighbor]:
+    def search(
+        self, partition: PartitionKey, vector: Vector, k: int, floor: float = EVERY_COSINE
+    ) -> list[Neighbor]:
         """Return up to ``k`` neighbours; see ``VectorIndex.search``."""
         query = np.ascontiguousarray(vector, dtype=np.float32)
         if query.shape != (self._dim,):
@@ -129,8 +132,8 @@ class FaissIndex:
         home = self._partitions.get(partition)
         if home is None:
             return []
-        with _faults():
-            found = home.search(query, k)
+        with _faults:
+            found = home.search(query, k, floor)
         return [
             Neighbor(id=EntryId(entry_id), similarity=similarity)
             for entry_id, similarity in found
@@ -139,7 +142,7 @@ class FaissIndex:
 
     def remove(self, ids: Iterable[EntryId]) -> None:
         """Forget entries at once."""
-        with self._lock, _faults():
+        with self._lock, _faults:
             for entry_id in ids:
                 self._forget(entry_id)
 
@@ -159,7 +162,7 @@ class FaissIndex:
                 for home in waiting:
                     self._tend_later(home)
         if wait:
-            with _faults():
+            with _faults:
                 for home in waiting:
                     self._tend(home)
 
@@ -234,15 +237,22 @@ class FaissIndex:
             home.view = (fresh, codes)
 
 
-def _best(ids: RowNumbers, scores: Scores, k: int) -> list[tuple[int, float]]:
-    """Return the ``k`` best living ids with their scores; of equal scores the lower id first."""
-    living = np.flatnonzero(ids != DEAD)
-    if len(living) < len(ids):
-        ids, scores = ids[living], scores[living]
-    if len(ids) > max(4 * k, 256):
+def _best(ids: RowNumbers, scores: Scores, k: int, floor: float) -> list[tuple[int, float]]:
+    """Return up to ``k`` living ids with their scores, best first, of equal scores the lower id.
+
+    Those below ``floor`` are left out; where all are, the best one comes alone.
+    """
+    scores = np.where(ids == DEAD, _NO_SCORE, scores)
+    among = np.flatnonzero(scores >= floor)
+    if len(among) > max(4 * k, 256):
         least = np.partition(scores, len(scores) - k)[len(scores) - k]
         among = np.flatnonzero(scores >= least)
-        ids, scores = ids[among], scores[among]
+    elif not len(among):
+        nearest = scores.max(initial=_NO_SCORE)
+        if nearest == _NO_SCORE:
+            return []
+        among, k = np.flatnonzero(scores == nearest), 1
+    ids, scores = ids[among], scores[among]
     order = np.lexsort((ids, -scores))[:k]
     best: list[tuple[int, float]] = list(
         zip(ids[order].tolist(), scores[order].tolist(), strict=True)
@@ -250,10 +260,20 @@ def _best(ids: RowNumbers, scores: Scores, k: int) -> list[tuple[int, float]]:
     return best
 
 
-@contextmanager
-def _faults() -> Iterator[None]:
-    """Turn what FAISS and numpy raise into ours."""
-    try:
-        yield
-    except (RuntimeError, MemoryError, ValueError) as error:
-        raise IndexFailed(f"the vector index failed: {error}") from error
+class _Faults:
+    """Turns what FAISS and numpy raise into ours."""
+
+    def __enter__(self) -> None:
+        """Begin; nothing is kept, so one object serves all."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, RuntimeError | MemoryError | ValueError):
+            raise IndexFailed(f"the vector index failed: {error}") from error
+
+
+_faults = _Faults()

@@ -63,6 +63,8 @@ class Rows:
 
     def score_range(self, start: int, stop: int, query: Vector) -> Scores:
         """Return the cosines of rows ``start`` to ``stop``."""
+        if stop <= BLOCK:
+            return _cosines(self.blocks[0][start:stop], query)
         scores = np.empty(stop - start, dtype=np.float32)
         row = start
         while row < stop:

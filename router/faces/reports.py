@@ -8,7 +8,7 @@ from cache.types import MissReason
 from router.advisor import LookedUp, Stored, TicketOut
 from router.faces.wire import write_answer, write_usage
 from router.gateway import Answered
-from router.ledger.types import LedgerLine, Outcome, SavingsReport, Shadow, Totals
+from router.ledger.types import LedgerLine, Outcome, SavingsReport, Shadow, Stage, Totals
 from router.types import Routing
 from scrimp.v1 import advisor_pb2, chat_pb2, gateway_pb2, savings_pb2
 
@@ -23,65 +23,67 @@ _OUTCOMES: Mapping[Outcome, chat_pb2.CacheOutcome.ValueType] = {
 _REASONS: Mapping[str, chat_pb2.MissReason.ValueType] = {
     reason.value: chat_pb2.MissReason.Value(f"MISS_REASON_{reason.name}") for reason in MissReason
 }
-_HITS = (Outcome.EXACT, Outcome.NEAR)
+_WITHOUT_CALL = (Outcome.EXACT, Outcome.NEAR, Outcome.SHARED)
+_STAGE_FIELDS: Mapping[Stage, str] = {stage: f"{stage.value}_ms" for stage in Stage}
 
 
 def completed(answered: Answered, *, without_answer: bool = False) -> gateway_pb2.CompleteResponse:
     """Write the end of a gateway request."""
     line, completion = answered.line, answered.completion
-    return gateway_pb2.CompleteResponse(
-        answer=None if without_answer else write_answer(completion.answer),
-        report=gateway_pb2.GatewayReport(
-            response_id=line.line_id,
-            model=line.model,
-            provider_model=completion.provider_model,
-            usage=write_usage(completion.usage),
-            cache=cache_report(line),
-            routing=routing(answered.routing),
-            cost=cost(line),
-            stages=stages(line),
-            shadow=shadow(line.shadow),
-        ),
-    )
+    wire = gateway_pb2.CompleteResponse()
+    if not without_answer:
+        write_answer(wire.answer, completion.answer)
+    report = wire.report
+    report.response_id = line.line_id
+    report.model = line.model
+    report.provider_model = completion.provider_model
+    if completion.usage is not None:
+        write_usage(report.usage, completion.usage)
+    _write_cache(report.cache, line)
+    if answered.routing is not None:
+        _write_routing(report.routing, answered.routing)
+    _write_cost(report.cost, line)
+    _write_stages(report.stages, line)
+    if line.shadow is not None:
+        _write_shadow(report.shadow, line.shadow)
+    return wire
 
 
 def looked_up(found: LookedUp, *, without_answer: bool = False) -> advisor_pb2.LookUpResponse:
     """Write the end of a look-up."""
     line = found.line
-    hit, advice = None, None
+    wire = advisor_pb2.LookUpResponse(response_id=line.line_id)
     if found.hit is None:
-        advice = advisor_pb2.Advice(routing=routing(found.routing), ticket=_ticket(found.ticket))
+        wire.advice.SetInParent()
+        if found.routing is not None:
+            _write_routing(wire.advice.routing, found.routing)
+        if found.ticket is not None:
+            _write_ticket(wire.advice.ticket, found.ticket)
     else:
-        hit = advisor_pb2.StoredAnswer(
-            answer=None if without_answer else write_answer(found.hit.answer),
-            model=line.model,
-            usage=write_usage(found.hit.usage),
-            audit_ticket=_ticket(found.ticket),
-        )
-    return advisor_pb2.LookUpResponse(
-        hit=hit,
-        advice=advice,
-        response_id=line.line_id,
-        cache=cache_report(line),
-        cost=cost(line) if found.hit else None,
-        stages=stages(line),
-        shadow=shadow(line.shadow),
-    )
+        hit = wire.hit
+        hit.model = line.model
+        hit.SetInParent()
+        if not without_answer:
+            write_answer(hit.answer, found.hit.answer)
+        if found.hit.usage is not None:
+            write_usage(hit.usage, found.hit.usage)
+        if found.ticket is not None:
+            _write_ticket(hit.audit_ticket, found.ticket)
+        _write_cost(wire.cost, line)
+    _write_cache(wire.cache, line)
+    _write_stages(wire.stages, line)
+    if line.shadow is not None:
+        _write_shadow(wire.shadow, line.shadow)
+    return wire
 
 
 def stored(done: Stored) -> advisor_pb2.StoreResponse:
     """Write the end of a store."""
-    return advisor_pb2.StoreResponse(
-        entry_id=entry_id(done.kept.entry_id),
-        not_stored_reason=done.kept.reason,
-        cost=cost(done.line),
+    wire = advisor_pb2.StoreResponse(
+        entry_id=entry_id(done.kept.entry_id), not_stored_reason=done.kept.reason
     )
-
-
-def _ticket(ticket: TicketOut | None) -> advisor_pb2.Ticket | None:
-    if ticket is None:
-        return None
-    return advisor_pb2.Ticket(token=ticket.token, expires_at_ms=ticket.expires_at_ms)
+    _write_cost(wire.cost, done.line)
+    return wire
 
 
 def entry_id(value: int) -> str:
@@ -89,65 +91,73 @@ def entry_id(value: int) -> str:
     return str(value) if value else ""
 
 
-def cache_report(line: LedgerLine) -> chat_pb2.CacheReport:
+# A message that is handed to another one's constructor is copied, so these fill in what is there.
+
+
+def _write_ticket(wire: advisor_pb2.Ticket, ticket: TicketOut) -> None:
+    wire.token = ticket.token
+    wire.expires_at_ms = ticket.expires_at_ms
+
+
+def _write_cache(wire: chat_pb2.CacheReport, line: LedgerLine) -> None:
     """Write what the cache did."""
-    is_miss = line.outcome not in (*_HITS, Outcome.SHARED)
-    reason = _REASONS.get(line.miss_reason) if is_miss else None
-    return chat_pb2.CacheReport(
-        outcome=_OUTCOMES[line.outcome],
-        miss_reason=reason or chat_pb2.MISS_REASON_UNSPECIFIED,
-        entry_id=entry_id(line.entry_id),
-        similarity=line.similarity,
-        p_right=line.p_right,
-        age_s=line.age_s,
-    )
+    wire.outcome = _OUTCOMES[line.outcome]
+    if line.outcome not in _WITHOUT_CALL:
+        reason = _REASONS.get(line.miss_reason)
+        wire.miss_reason = reason or chat_pb2.MISS_REASON_UNSPECIFIED
+    wire.entry_id = entry_id(line.entry_id)
+    if line.similarity is not None:
+        wire.similarity = line.similarity
+    if line.p_right is not None:
+        wire.p_right = line.p_right
+    if line.age_s is not None:
+        wire.age_s = line.age_s
+    wire.SetInParent()
 
 
-def routing(decided: Routing | None) -> chat_pb2.Routing | None:
+def _write_routing(wire: chat_pb2.Routing, decided: Routing) -> None:
     """Write a routing decision."""
-    if decided is None:
-        return None
-    return chat_pb2.Routing(
-        chain=decided.chain,
-        candidates=[
-            chat_pb2.Candidate(
-                model=candidate.model,
-                p_adequate=candidate.p_adequate,
-                expected_cost_usd_nanos=candidate.expected_cost_nanos,
-                rejection=candidate.rejection,
-            )
-            for candidate in decided.candidates
-        ],
-        reason=decided.reason,
-        scorer=decided.scorer,
-        quality_target=decided.quality_target,
-    )
+    wire.chain.extend(decided.chain)
+    for candidate in decided.candidates:
+        wire.candidates.add(
+            model=candidate.model,
+            p_adequate=candidate.p_adequate,
+            expected_cost_usd_nanos=candidate.expected_cost_nanos,
+            rejection=candidate.rejection,
+        )
+    wire.reason = decided.reason
+    wire.scorer = decided.scorer
+    wire.quality_target = decided.quality_target
+    wire.SetInParent()
 
 
-def cost(line: LedgerLine) -> chat_pb2.Cost:
+def _write_cost(wire: chat_pb2.Cost, line: LedgerLine) -> None:
     """Write what a request cost and saved; what is unknown stays absent."""
-    return chat_pb2.Cost(
-        cost_usd_nanos=line.cost_nanos,
-        baseline_usd_nanos=line.baseline_nanos,
-        saved_usd_nanos=line.saved_nanos,
-        baseline_model=line.baseline_model,
-    )
+    saved_nanos = line.saved_nanos
+    if line.cost_nanos is not None:
+        wire.cost_usd_nanos = line.cost_nanos
+    if line.baseline_nanos is not None:
+        wire.baseline_usd_nanos = line.baseline_nanos
+    if saved_nanos is not None:
+        wire.saved_usd_nanos = saved_nanos
+    wire.baseline_model = line.baseline_model
+    wire.SetInParent()
 
 
-def stages(line: LedgerLine) -> chat_pb2.StageTimes:
+def _write_stages(wire: chat_pb2.StageTimes, line: LedgerLine) -> None:
     """Write the milliseconds per stage."""
-    return chat_pb2.StageTimes(**{f"{stage.value}_ms": ms for stage, ms in line.stage_ms})
+    for stage, ms in line.stage_ms:
+        setattr(wire, _STAGE_FIELDS[stage], ms)
+    wire.SetInParent()
 
 
-def shadow(would_be: Shadow | None) -> chat_pb2.Shadow | None:
+def _write_shadow(wire: chat_pb2.Shadow, would_be: Shadow) -> None:
     """Write what mode on would have done."""
-    if would_be is None:
-        return None
-    return chat_pb2.Shadow(
-        outcome=_OUTCOMES[would_be.outcome],
-        model=would_be.model,
-        saved_usd_nanos=would_be.saved_nanos,
-    )
+    wire.outcome = _OUTCOMES[would_be.outcome]
+    wire.model = would_be.model
+    if would_be.saved_nanos is not None:
+        wire.saved_usd_nanos = would_be.saved_nanos
+    wire.SetInParent()
 
 
 def savings(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from typing import Protocol
 
 from router.errors import InvalidRequest
@@ -79,11 +79,12 @@ def read_request(wire: pb.ChatRequest, *, caller: str, limits: Limits) -> ChatRe
         InvalidRequest: says which field, what was seen, what is expected.
     """
     _check_size(wire, limits)
+    # Walking an empty repeated field costs more than asking whether it is empty.
     return ChatRequest(
         namespace=read_name(wire.namespace, "namespace", limits) or DEFAULT_NAMESPACE,
         caller=caller,
-        messages=tuple(_message(message, n) for n, message in enumerate(wire.messages)),
-        tools=tuple(_tool(tool, n) for n, tool in enumerate(wire.tools)),
+        messages=tuple([_message(message, n) for n, message in enumerate(wire.messages)]),
+        tools=tuple([_tool(tool, n) for n, tool in enumerate(wire.tools)]) if wire.tools else (),
         tool_choice_json=_json(wire.tool_choice_json, "tool_choice_json"),
         response_format=_format(wire) if wire.HasField("response_format") else _NO_FORMAT,
         sampling=_sampling(wire.sampling) if wire.HasField("sampling") else _NO_SAMPLING,
@@ -97,7 +98,7 @@ def read_request(wire: pb.ChatRequest, *, caller: str, limits: Limits) -> ChatRe
             _cache_control(wire.cache_control) if wire.HasField("cache_control") else _NO_CONTROL
         ),
         wishes=_wishes(wire.wishes, limits) if wire.HasField("wishes") else _NO_WISHES,
-        tags=_names(wire.tags, "tags", limits),
+        tags=_names(wire.tags, "tags", limits) if wire.tags else (),
         extra=_extra(wire.extra_json, limits) if wire.extra_json else {},
         request_id=read_name(wire.request_id, "request_id", limits),
     )
@@ -127,18 +128,15 @@ def _names(values: Iterable[str], field: str, limits: Limits) -> tuple[str, ...]
 def _check_size(wire: pb.ChatRequest, limits: Limits) -> None:
     if not wire.messages:
         raise InvalidRequest("messages is empty; send at least the user's message")
-    counts = (
-        ("messages", len(wire.messages), limits.max_messages),
-        ("tools", len(wire.tools), limits.max_tools),
-        ("tags", len(wire.tags), limits.max_tags),
-        ("extra_json", len(wire.extra_json), 64),
-        ("wishes.allowed_models", len(wire.wishes.allowed_models), 256),
-        ("sampling.stop", len(wire.sampling.stop), 64),
-        ("sampling.logit_bias", len(wire.sampling.logit_bias), 4096),
-    )
-    for field, seen, most in counts:
-        if seen > most:
-            raise InvalidRequest(f"{field} holds {seen} items, at most {most} are taken")
+    _check_count("messages", wire.messages, limits.max_messages)
+    _check_count("tools", wire.tools, limits.max_tools)
+    _check_count("tags", wire.tags, limits.max_tags)
+    _check_count("extra_json", wire.extra_json, 64)
+    if wire.HasField("wishes"):
+        _check_count("wishes.allowed_models", wire.wishes.allowed_models, 256)
+    if wire.HasField("sampling"):
+        _check_count("sampling.stop", wire.sampling.stop, 64)
+        _check_count("sampling.logit_bias", wire.sampling.logit_bias, 4096)
     size = wire.ByteSize()
     if size > limits.max_prompt_bytes:
         raise InvalidRequest(
@@ -147,9 +145,20 @@ def _check_size(wire: pb.ChatRequest, limits: Limits) -> None:
         )
 
 
-def _text(value: str, field: str) -> str:
+def _check_count(field: str, items: Sized, most: int) -> None:
+    if len(items) > most:
+        raise InvalidRequest(f"{field} holds {len(items)} items, at most {most} are taken")
+
+
+def _text(value: str, field: str, *at: int) -> str:
+    """Return a text without NUL; ``field`` has a {} for each position, filled in when it is told.
+
+    Raises:
+        InvalidRequest: it holds one.
+    """
     if "\0" in value:
-        raise InvalidRequest(f"{field} holds a NUL character at {value.index(chr(0))}; remove it")
+        where = field.format(*at) if at else field  # a caller's own name may hold braces
+        raise InvalidRequest(f"{where} holds a NUL character at {value.index(chr(0))}; remove it")
     return value
 
 
@@ -175,29 +184,31 @@ def _message(wire: pb.Message, n: int) -> Message:
         )
     return Message(
         role=role,
-        parts=tuple(
-            [_part(part, f"messages[{n}].parts[{k}]") for k, part in enumerate(wire.parts)]
-        ),
-        name=_text(wire.name, f"messages[{n}].name"),
-        tool_calls=tuple(
-            [_tool_call(call, f"messages[{n}].tool_calls") for call in wire.tool_calls]
-        ),
-        tool_call_id=_text(wire.tool_call_id, f"messages[{n}].tool_call_id"),
+        parts=tuple([_part(part, n, k) for k, part in enumerate(wire.parts)]),
+        name=_text(wire.name, "messages[{}].name", n),
+        tool_calls=_tool_calls(wire.tool_calls, "messages[{}].tool_calls", n),
+        tool_call_id=_text(wire.tool_call_id, "messages[{}].tool_call_id", n),
     )
 
 
-def _tool_call(wire: pb.ToolCall, field: str) -> ToolCall:
+def _tool_calls(wire: Sequence[pb.ToolCall], field: str, *at: int) -> tuple[ToolCall, ...]:
+    return tuple([_tool_call(call, field, *at) for call in wire]) if wire else ()
+
+
+def _tool_call(wire: pb.ToolCall, field: str, *at: int) -> ToolCall:
     return ToolCall(
-        id=_text(wire.id, field),
-        name=_text(wire.name, field),
-        arguments_json=_text(wire.arguments_json, field),
+        id=_text(wire.id, field, *at),
+        name=_text(wire.name, field, *at),
+        arguments_json=_text(wire.arguments_json, field, *at),
     )
 
 
-def _part(wire: pb.Part, field: str) -> Part:
+def _part(wire: pb.Part, n: int, k: int) -> Part:
     kind = wire.WhichOneof("content")
     if kind == "text":
-        return Part(text=_text(wire.text, f"{field}.text"), is_context=wire.context)
+        text = _text(wire.text, "messages[{}].parts[{}].text", n, k)
+        return Part(text=text, is_context=wire.context)
+    field = f"messages[{n}].parts[{k}]"
     if kind is None:
         raise InvalidRequest(f"{field} is empty; set text or media")
     media = wire.media
@@ -339,7 +350,7 @@ def read_answer(wire: pb.Answer) -> Answer:
     return Answer(
         text=_text(wire.text, "answer.text"),
         finish_reason=_text(wire.finish_reason, "answer.finish_reason") or "stop",
-        tool_calls=tuple([_tool_call(call, "answer.tool_calls") for call in wire.tool_calls]),
+        tool_calls=_tool_calls(wire.tool_calls, "answer.tool_calls"),
         refusal=_text(wire.refusal, "answer.refusal"),
         extra_choices_json=_json(wire.extra_choices_json, "answer.extra_choices_json"),
         logprobs_json=_json(wire.logprobs_json, "answer.logprobs_json"),
@@ -370,16 +381,16 @@ def read_usage(wire: pb.Usage) -> Usage:
     )
 
 
-def write_answer(answer: Answer) -> pb.Answer:
+def write_answer(wire: pb.Answer, answer: Answer) -> None:
     """Write an answer."""
-    return pb.Answer(
-        text=answer.text,
-        finish_reason=answer.finish_reason,
-        tool_calls=write_tool_calls(answer.tool_calls),
-        refusal=answer.refusal,
-        extra_choices_json=answer.extra_choices_json,
-        logprobs_json=answer.logprobs_json,
-    )
+    wire.text = answer.text
+    wire.finish_reason = answer.finish_reason
+    if answer.tool_calls:
+        wire.tool_calls.extend(write_tool_calls(answer.tool_calls))
+    wire.refusal = answer.refusal
+    wire.extra_choices_json = answer.extra_choices_json
+    wire.logprobs_json = answer.logprobs_json
+    wire.SetInParent()
 
 
 def write_tool_calls(calls: Iterable[ToolCall]) -> list[pb.ToolCall]:
@@ -390,13 +401,10 @@ def write_tool_calls(calls: Iterable[ToolCall]) -> list[pb.ToolCall]:
     ]
 
 
-def write_usage(usage: Usage | None) -> pb.Usage | None:
-    """Write a usage; an unknown one stays absent."""
-    if usage is None:
-        return None
-    return pb.Usage(
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        cache_read_tokens=usage.cache_read_tokens,
-        cache_write_tokens=usage.cache_write_tokens,
-    )
+def write_usage(wire: pb.Usage, usage: Usage) -> None:
+    """Write a usage."""
+    wire.input_tokens = usage.input_tokens
+    wire.output_tokens = usage.output_tokens
+    wire.cache_read_tokens = usage.cache_read_tokens
+    wire.cache_write_tokens = usage.cache_write_tokens
+    wire.SetInParent()

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from router.ledger.errors import TicketExpired, TicketSpent, TicketUnknown
@@ -153,15 +154,21 @@ def ticket_row(ticket: Ticket) -> tuple[Any, ...]:
         ticket.is_no_store,
         ticket.is_audit,
         ticket.entry_id,
-        json.dumps(ticket.models),
+        _json_of_names(ticket.models),
         ticket.ttl_s,
         json.dumps(ticket.scores),
         ticket.user,
         ticket.conversation,
-        json.dumps(ticket.tags),
+        _json_of_names(ticket.tags),
         ticket.expires_at_ms,
         ticket.expires_at_ms,  # due then
     )
+
+
+@lru_cache(maxsize=256)
+def _json_of_names(names: tuple[str, ...]) -> str:
+    """Return a JSON list; the same few chains of models come again and again."""
+    return json.dumps(names)
 
 
 def write_ticket(connection: sqlite3.Connection, row: tuple[Any, ...]) -> None:

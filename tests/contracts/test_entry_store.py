@@ -159,3 +159,16 @@ async def test_a_lone_surrogate_is_refused(store: EntryStore) -> None:
     with pytest.raises(EntryRefused):
         await store.put(draft(), text="\ud800", encoder_id="e", now_s=1)
     assert list(store.heads()) == []
+
+
+async def test_every_head_has_its_own_scores(store: EntryStore) -> None:
+    """Also among entries that were never scored, read one by one or all together."""
+    given = [(), (0.5,), (), (0.125, 0.25), (1.0,)]
+    for n, scores in enumerate(given):
+        await store.put(draft(scores=scores), text=f"text {n}", encoder_id="e", now_s=1)
+
+    heads = [head for head, _ in store.heads()]
+
+    assert [head.scores for head in heads] == given
+    assert [store.read([head.id])[head.id].head.scores for head in heads] == given
+    assert [entry.head for entry in store.read([head.id for head in heads]).values()] == heads

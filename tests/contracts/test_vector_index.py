@@ -52,6 +52,34 @@ def test_best_first_and_at_most_k(index: VectorIndex) -> None:
     np.testing.assert_allclose([n.similarity for n in found], np.sort(cosines)[::-1][:5], atol=1e-5)
 
 
+def test_what_is_below_the_floor_is_left_out(index: VectorIndex) -> None:
+    """Only those that reach the floor come, the same and in the same order as without one."""
+    rows = units(400)
+    index.add(HERE, ids(*range(1, 401)), rows)
+    everyone = index.search(HERE, rows[6], 400)
+    for n in (1, 5, 300):
+        floor = (everyone[n - 1].similarity + everyone[n].similarity) / 2
+
+        assert index.search(HERE, rows[6], 400, floor) == everyone[:n]
+        assert index.search(HERE, rows[6], 4, floor) == everyone[: min(n, 4)]
+
+
+def test_where_all_are_below_the_floor_the_nearest_living_one_comes_alone(
+    index: VectorIndex,
+) -> None:
+    """It says how far away the best was; a removed one is never it, and of equals the lower id."""
+    rows = units(3)
+    index.add(HERE, ids(1, 2, 3), rows)
+    nearest, second, _ = index.search(HERE, -rows[0], 3)
+
+    assert index.search(HERE, -rows[0], 3, 1.0) == [nearest]
+
+    index.remove([nearest.id])
+    index.add(HERE, ids(9), rows[int(second.id) - 1 : int(second.id)])
+
+    assert index.search(HERE, -rows[0], 3, 1.0) == [second]
+
+
 def test_equally_similar_ones_come_by_id(index: VectorIndex) -> None:
     """The same vectors always give the same order."""
     row = units(1)

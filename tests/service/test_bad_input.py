@@ -170,6 +170,14 @@ BAD: dict[str, tuple[Change, str]] = {
     ),
     "tool choice": (lambda r: setattr(r, "tool_choice_json", "auto"), "tool_choice_json is not"),
     "extra broken": (with_extra("{'a': 1}"), "extra_json['x'] is not JSON"),
+    "extra with NUL": (
+        lambda r: r.extra_json.update({"{x}": "a\0"}),
+        "extra_json['{x}'] holds a NUL character at 1",
+    ),
+    "tool call with NUL": (
+        lambda r: r.messages[0].tool_calls.add(id="a\0"),
+        "messages[0].tool_calls holds a NUL character at 1",
+    ),
     "extra NaN": (with_extra("NaN"), "extra_json['x'] is not JSON"),
     "extra infinite": (with_extra('{"a": [-Infinity]}'), "extra_json['x'] is not JSON"),
     "extra bottomless": (with_extra("[" * 100_000), "extra_json['x'] is not JSON"),

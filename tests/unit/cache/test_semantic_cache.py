@@ -475,6 +475,27 @@ async def test_an_index_that_fails_costs_only_near_duplicates(house: House) -> N
     assert isinstance(found, Hit)
 
 
+async def test_what_the_index_refuses_is_tried_again(house: House) -> None:
+    """A round that could embed an entry but not index it leaves it to the next round."""
+
+    def broken(*args: object) -> None:
+        raise IndexFailed("told to fail")
+
+    works = house.index.add
+    house.index.add = broken  # type: ignore[method-assign, assignment]
+    await house.cache.store(answer("one red apple"))
+
+    assert await house.cache._upkeep.embed() == 0
+    assert house.cache.stats().n_unembedded == 1
+
+    house.index.add = works  # type: ignore[method-assign]
+    await house.cache._upkeep.embed()
+
+    assert house.cache.stats().n_unembedded == 0
+    [found] = await house.near(ask("one red apple"))
+    assert isinstance(found, Hit)
+
+
 async def test_an_encoder_that_fails_does_not_end_the_upkeep(house: House) -> None:
     """Counted, and tried again in the next round."""
     await house.cache.store(answer("one red apple"))

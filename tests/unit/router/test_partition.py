@@ -182,6 +182,19 @@ def test_a_conversation_that_ends_with_a_tool_result_is_compared_whole() -> None
     assert first.text == ""
 
 
+@pytest.mark.parametrize("n_chars", [10, 100_000])
+def test_short_and_long_contexts_have_keys_by_the_same_rule(n_chars: int) -> None:
+    """What is remembered of short ones changes nothing: equal contexts agree, others do not."""
+
+    def key(system: str, text: str) -> bytes:
+        messages = (message(system, Role.SYSTEM), message(text))
+        return split(chat(messages=messages), scope=Share.NAMESPACE).partition
+
+    context = "x" * n_chars
+    assert key(context, "a") == key(context, "b")
+    assert key(context, "a") != key(context + "x", "a")
+
+
 def test_fields_name_what_changed() -> None:
     """The cause of a new partition can be told."""
     before = split(chat(), scope=Share.NAMESPACE)

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from router import app
+from router.settings import Settings, parse
+
+
+class Trouble(Exception):
+    """What a part that cannot be made raises."""
+
+
+def settings(folder: Path) -> Settings:
+    return parse("", {}, overrides={"service.data_folder": str(folder)})
+
+
+def no_part(*args: object, **kwargs: object) -> None:
+    raise Trouble
+
+
+@pytest.mark.parametrize("part", ["SqliteEntryStore", "SemanticCache", "Batcher", "Operations"])
+async def test_a_part_that_cannot_be_made_leaves_nothing_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    """The same process can build again on the same folder, and no thread of the failed one runs."""
+    before = set(threading.enumerate())
+    with monkeypatch.context() as patch:
+        patch.setattr(app, part, no_part)
+        with pytest.raises(Trouble):
+            app.build(settings(tmp_path / "data"))
+
+    assert set(threading.enumerate()) == before
+    async with app.build(settings(tmp_path / "data")) as built:
+        assert built.notices == []
