@@ -26,8 +26,9 @@ SCENARIOS: Mapping[str, str] = {
     "stream": "a stream of prompts through an empty service: hits, and how many were wrong",
     "route": "which of two models (or of a pool) gets a prompt, and what that recovers",
     "load": "requests per second and latency through gRPC on loopback",
+    "audits": "simulated: how well audits measure errors, and how fast a trap is found",
     "demo": "a few thousand requests through a real client, and what they saved",
-    "all": "the first four on files of the data folder, results to benchmarks/results",
+    "all": "the first five on files of the data folder, results to benchmarks/results",
 }
 _ROOT = Path(__file__).resolve().parent.parent
 
