@@ -1,4 +1,4 @@
-"""``all``: every scenario but the demo on files of the data folder, each in a process of its own.
+"""``all``: the scenarios that measure, on files of the data folder, each in a process of its own.
 
 Sizes are chosen so that everything ends within about half an hour on two cores; a result says
 how many rows it rests on.
@@ -43,7 +43,8 @@ class Job:
 
 def jobs() -> list[Job]:
     """Return all runs, quick ones first."""
-    return [*_pairs(), *_streams(), *_vcaches(), *_routes(), *_lookups(), *_loads()]
+    audits = Job(name="audits-simulated", words=("audits",))
+    return [*_pairs(), *_streams(), *_vcaches(), *_routes(), *_lookups(), audits, *_loads()]
 
 
 def _pairs() -> list[Job]:

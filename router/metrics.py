@@ -22,7 +22,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from router.ledger.types import LedgerLine, LineState, Outcome
+from router.ledger.types import AssuranceReport, AssuranceState, LedgerLine, LineState, Outcome
 
 MAX_LABELS = 200
 OTHER = "(other)"
@@ -97,6 +97,30 @@ class Tally:
             sums = list(self._sums.items())
         for labels, amount in sums:
             family.add_metric(labels, amount / self._per_unit)
+        return family
+
+
+class Levels:
+    """A gauge with labels, of which each value is set; safe from any thread."""
+
+    def __init__(self, name: str, help_text: str, *labels: str) -> None:
+        self._name = name
+        self._help = help_text
+        self._labels = labels
+        self._values: dict[tuple[str, ...], float] = {}
+
+    def set(self, labels: tuple[str, ...], value: float | None) -> None:
+        """Set the value under these label values; None: it is not known any more."""
+        if value is None:
+            self._values.pop(labels, None)
+        else:
+            self._values[labels] = value
+
+    def family(self) -> Metric:
+        """Return what a scrape shows."""
+        family = GaugeMetricFamily(self._name, self._help, labels=self._labels)
+        for labels, value in self._values.copy().items():
+            family.add_metric(labels, value)
         return family
 
 
@@ -218,6 +242,30 @@ class Metrics(Collector):
         self._removed = Tally(
             "scrimp_removed_entries", "Stored answers that were removed, by why.", "cause"
         )
+        self._error_rate = Levels(
+            "scrimp_near_error_rate",
+            "Share of wrong ones among the near-duplicates served, by audits, with the ends of its "
+            "95 % interval; absent while it is not measured.",
+            *("namespace", "bound"),
+        )
+        self._min_p_right = Levels(
+            "scrimp_near_min_p_right",
+            "From which P(right) on near-duplicates are served; absent where none are.",
+            "namespace",
+        )
+        self._certified = Levels(
+            "scrimp_near_certified",
+            "1 where the namespace's own evidence bounds its error rate by the target.",
+            "namespace",
+        )
+        self._audits = Tally(
+            "scrimp_audits", "Near-duplicates that were audited.", "namespace", "verdict"
+        )
+        self._drift_alarms = Tally(
+            "scrimp_drift_alarms",
+            "Times the share of right near-duplicates changed beyond chance.",
+            "namespace",
+        )
         self.registry = CollectorRegistry()
         self.registry.register(self)
 
@@ -262,6 +310,25 @@ class Metrics(Collector):
         """Count stored answers that were removed, by why."""
         self._removed.add((cause,), n)
 
+    def audited(self, namespace: str, *, is_right: bool) -> None:
+        """Count what an audit found."""
+        self._audits.add((self._namespace(namespace), "right" if is_right else "wrong"))
+
+    def assured(self, report: AssuranceReport) -> None:
+        """Show how a namespace stands; namespaces without a label of their own are not shown."""
+        namespace = self._namespace(report.namespace)
+        if namespace == OTHER:
+            return
+        for bound in ("value", "low", "high"):
+            level = None if report.error_rate is None else getattr(report.error_rate, bound)
+            self._error_rate.set((namespace, bound), level)
+        self._min_p_right.set((namespace,), report.min_p_right)
+        self._certified.set((namespace,), float(report.state is AssuranceState.CERTIFIED))
+
+    def drifted(self, namespace: str) -> None:
+        """Count an alarm."""
+        self._drift_alarms.add((self._namespace(namespace),))
+
     def watch(self, what: Watched, read: Callable[[], float]) -> None:
         """Say how a gauge is read; called at every scrape, on the scraping thread."""
         self._watched[what] = read
@@ -277,7 +344,7 @@ class Metrics(Collector):
             gauge.add_metric([], read())
             yield gauge
         for metric in vars(self).values():
-            if isinstance(metric, Tally | Durations):
+            if isinstance(metric, Tally | Levels | Durations):
                 yield metric.family()
 
     def _count_money(self, namespace: str, line: LedgerLine) -> None:

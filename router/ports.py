@@ -7,7 +7,10 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from cache.calibration import Observation
+from router.ledger.evidence import Kept, Twin
 from router.ledger.types import (
+    AssuranceReport,
     Feedback,
     FeedbackTaken,
     KeptOutcome,
@@ -168,6 +171,36 @@ class Ledger(Protocol):
 
     async def set_mode(self, namespace: str, mode: Mode | None) -> None:
         """Set a namespace's mode for good, None: forget it; durable when it returns."""
+
+
+class EvidenceStore(Protocol):
+    """Keeps what became known of near-duplicates; what is noted may be lost with the last moments.
+
+    Methods named ``note`` and ``trim`` neither wait nor raise.
+    """
+
+    async def evidence(self, verifier: str, now_s: float) -> dict[str, Kept]:
+        """Return what still counts, by namespace, noted rows included.
+
+        Args:
+            verifier: what gives P(right) now; what another one judged is left out.
+            now_s: seconds since the epoch.
+        """
+
+    def note_observation(self, namespace: str, verifier: str, observation: Observation) -> None:
+        """Keep an observation."""
+
+    def note_twin(self, namespace: str, twin: Twin) -> None:
+        """Keep what the comparator said of two answers to one prompt."""
+
+    def note_assurance(self, verifier: str, report: AssuranceReport, at_s: float) -> None:
+        """Keep how a namespace stands, instead of what was kept before."""
+
+    def trim_evidence(self, namespace: str, n: int) -> None:
+        """Keep a namespace's latest ``n`` rows."""
+
+    async def forget_evidence(self, namespace: str) -> None:
+        """Erase all that is kept of a namespace; durable when it returns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

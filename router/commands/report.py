@@ -78,6 +78,7 @@ def as_object(found: SavingsReport) -> dict[str, Any]:
         ],
         "stages": [asdict(stage) for stage in found.stages],
         "assumptions": list(found.assumptions),
+        "assurance": [asdict(one) for one in found.assurance],
     }
 
 
@@ -96,6 +97,7 @@ def render(found: SavingsReport) -> RenderableType:
         waste_table(totals, money),
         shadow_table(totals, money),
         groups_table(found, money),
+        assurance_table(found),
         stages_table(found),
         _assumptions(found),
     ]
@@ -241,6 +243,30 @@ def groups_table(found: SavingsReport, money: Money) -> Table | None:
             money(totals.cost_nanos),
             money(totals.baseline_nanos),
             money(totals.saved_nanos),
+        )
+    return table
+
+
+def assurance_table(found: SavingsReport) -> Table | None:
+    """Return how sure the near-duplicates of each namespace are."""
+    if not found.assurance:
+        return None
+    names = ("namespace", "state", "barred, drift", "target", "wrong, by audits", "from", "missing")
+    table = _table("Near-duplicates: how often they are wrong", *names, n_left=3)
+    for one in found.assurance:
+        rate, missing, notes = one.error_rate, one.labels_still_needed, list(one.barred)
+        if one.drift is not None:
+            notes.append(f"drift: {one.drift.before:.1%} right, now {one.drift.recent:.1%}")
+        table.add_row(
+            Text(one.namespace or "(none)"),
+            one.state.value,
+            Text("\n".join(notes)),
+            f"{one.target:.2%}",
+            "not measured"
+            if rate is None
+            else f"{rate.value:.2%} ({rate.low:.2%} to {rate.high:.2%} of {rate.n:,})",
+            "exact only" if one.min_p_right is None else f"P {one.min_p_right:.6g}",
+            "never" if missing is None else f"{missing:,} audits",
         )
     return table
 

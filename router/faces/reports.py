@@ -8,7 +8,16 @@ from cache.types import MissReason
 from router.advisor import LookedUp, Stored, TicketOut
 from router.faces.wire import write_answer, write_usage
 from router.gateway import Answered
-from router.ledger.types import LedgerLine, Outcome, SavingsReport, Shadow, Stage, Totals
+from router.ledger.types import (
+    AssuranceReport,
+    AssuranceState,
+    LedgerLine,
+    Outcome,
+    SavingsReport,
+    Shadow,
+    Stage,
+    Totals,
+)
 from router.types import Routing
 from scrimp.v1 import advisor_pb2, chat_pb2, gateway_pb2, savings_pb2
 
@@ -25,6 +34,10 @@ _REASONS: Mapping[str, chat_pb2.MissReason.ValueType] = {
 }
 _WITHOUT_CALL = (Outcome.EXACT, Outcome.NEAR, Outcome.SHARED)
 _STAGE_FIELDS: Mapping[Stage, str] = {stage: f"{stage.value}_ms" for stage in Stage}
+_STATES: Mapping[AssuranceState, savings_pb2.AssuranceState.ValueType] = {
+    state: savings_pb2.AssuranceState.Value(f"ASSURANCE_STATE_{state.name}")
+    for state in AssuranceState
+}
 
 
 def completed(answered: Answered, *, without_answer: bool = False) -> gateway_pb2.CompleteResponse:
@@ -181,7 +194,30 @@ def savings(
             savings_pb2.Churn(namespace=namespace, field=field, n_misses=n)
             for namespace, field, n in churn
         ],
+        assurance=[_assurance(one) for one in report.assurance],
     )
+
+
+def _assurance(report: AssuranceReport) -> savings_pb2.Assurance:
+    rate, drift = report.error_rate, report.drift
+    written = savings_pb2.Assurance(
+        namespace=report.namespace,
+        state=_STATES[report.state],
+        target=report.target,
+        min_p_right=report.min_p_right,
+        n_observations=report.n_observations,
+        labels_still_needed=report.labels_still_needed,
+        barred=report.barred,
+    )
+    if rate is not None:
+        written.error_rate.CopyFrom(
+            savings_pb2.ErrorRate(value=rate.value, low=rate.low, high=rate.high, n_audits=rate.n)
+        )
+    if drift is not None:
+        written.drift.CopyFrom(
+            savings_pb2.Drift(before=drift.before, recent=drift.recent, p_value=drift.p_value)
+        )
+    return written
 
 
 def _totals(totals: Totals) -> savings_pb2.Totals:

@@ -6,6 +6,7 @@ import sqlite3
 from dataclasses import dataclass, replace
 from typing import Any
 
+from router.ledger.evidence import read_reports
 from router.ledger.hours import HOUR_MS, IS_PRICED, SUMS, SUMS_OF_SUMS, summed_until
 from router.ledger.hours import KEYS as HOUR_KEYS
 from router.ledger.lines import STATE_RANK
@@ -75,6 +76,7 @@ def read_savings(connection: sqlite3.Connection, query: SavingsQuery) -> Savings
     try:
         cells = _all_cells(connection, query)
         stages = _stage_times(connection, query)
+        assurance = read_reports(connection, query.namespace)
     finally:
         connection.execute("COMMIT")
     return SavingsReport(
@@ -83,6 +85,7 @@ def read_savings(connection: sqlite3.Connection, query: SavingsQuery) -> Savings
         stages=stages,
         assumptions=ASSUMPTIONS,
         group_by=query.group_by,
+        assurance=assurance,
     )
 
 

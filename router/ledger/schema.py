@@ -121,6 +121,25 @@ CREATE TABLE hour_sums (
 )
 """
 
+_EVIDENCE = """
+CREATE TABLE evidence (
+    id INTEGER PRIMARY KEY,
+    namespace TEXT NOT NULL, at_s REAL NOT NULL,
+    source TEXT NOT NULL,                  -- audit, shadow, feedback; twin: one prompt asked twice
+    verifier TEXT NOT NULL,                -- what gave p_right; empty for twins
+    p_right REAL NOT NULL, is_right INTEGER NOT NULL,
+    weight REAL NOT NULL,                  -- 1 / propensity
+    traits TEXT NOT NULL                   -- one a line
+)
+"""
+
+_ASSURANCE = """
+CREATE TABLE assurance (                   -- how each namespace stands, as the service last knew it
+    namespace TEXT PRIMARY KEY, verifier TEXT NOT NULL, at_s REAL NOT NULL,
+    report TEXT NOT NULL                   -- JSON
+) WITHOUT ROWID
+"""
+
 
 def _forgetting(event: str, row: str) -> str:
     """Return a trigger: sums of an hour whose lines change are forgotten, and made again later."""
@@ -162,6 +181,12 @@ SCHEMA = Schema(
             _forgetting("UPDATE", "new"),
             _forgetting("UPDATE", "old"),
             _forgetting("DELETE", "old"),
+        ),
+        statements(
+            _EVIDENCE,
+            "CREATE INDEX evidence_at ON evidence (at_s)",
+            "CREATE INDEX evidence_of ON evidence (namespace)",
+            _ASSURANCE,
         ),
     ),
 )

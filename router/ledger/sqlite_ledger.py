@@ -14,12 +14,24 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from cache.calibration import Observation
 from cache.embedded.sqlite_schema import connect
 from cache.embedded.sqlite_writer import SqliteWriter, WriterStats
 from cache.errors import CacheError, StoreUnavailable
 from router.ledger import hours
 from router.ledger.entry import entry_of
 from router.ledger.errors import LedgerError, LedgerUnavailable, LineRefused, TicketUnknown
+from router.ledger.evidence import (
+    KEEP_S,
+    Kept,
+    Twin,
+    forget_evidence,
+    read_evidence,
+    trim_evidence,
+    write_observation,
+    write_report,
+    write_twin,
+)
 from router.ledger.feedback import take_feedback
 from router.ledger.foreign import as_ledger_error
 from router.ledger.kept import KeptBounds, KeptIndex, find_kept, key_bytes
@@ -38,6 +50,7 @@ from router.ledger.tickets import (
     spend,
 )
 from router.ledger.types import (
+    AssuranceReport,
     Feedback,
     FeedbackTaken,
     KeptOutcome,
@@ -228,6 +241,33 @@ class SqliteLedger:
         """Set a namespace's mode for good; see ``Ledger``."""
         await self._write(lambda connection: write_mode(connection, namespace, mode))
 
+    async def evidence(self, verifier: str, now_s: float) -> dict[str, Kept]:
+        """Return what is known of near-duplicates, by namespace; see ``EvidenceStore``."""
+        await self._catch_up()
+        return await self._slow.run(
+            partial(read_evidence, verifier=verifier, since_s=now_s - KEEP_S)
+        )
+
+    def note_observation(self, namespace: str, verifier: str, observation: Observation) -> None:
+        """Keep an observation without waiting; see ``EvidenceStore``."""
+        self._post(lambda c: write_observation(c, namespace, verifier, observation))
+
+    def note_twin(self, namespace: str, twin: Twin) -> None:
+        """Keep a twin call without waiting; see ``EvidenceStore``."""
+        self._post(lambda c: write_twin(c, namespace, twin))
+
+    def note_assurance(self, verifier: str, report: AssuranceReport, at_s: float) -> None:
+        """Keep how a namespace stands without waiting; see ``EvidenceStore``."""
+        self._post(lambda c: write_report(c, verifier, report, at_s))
+
+    def trim_evidence(self, namespace: str, n: int) -> None:
+        """Keep a namespace's latest rows without waiting; see ``EvidenceStore``."""
+        self._post(lambda c: trim_evidence(c, namespace, n))
+
+    async def forget_evidence(self, namespace: str) -> None:
+        """Erase what is known of a namespace; see ``EvidenceStore``."""
+        await self._write(lambda c: forget_evidence(c, namespace))
+
     async def settle(
         self,
         ticket: Ticket,
@@ -251,6 +291,12 @@ class SqliteLedger:
     def _remember(self, key: RequestKey | None, kept: KeptOutcome | None) -> None:
         if key is not None and kept is not None:
             self._kept.put(key_bytes(key), kept)
+
+    def _post(self, operation: Callable[[sqlite3.Connection], None]) -> None:
+        try:
+            self._writer.post(operation)
+        except StoreUnavailable as error:
+            self._on_failure(error)
 
     async def _sum_hours(self, now_ms: int) -> None:
         marked = await self._slow.run(partial(hours.hours_to_sum, now_ms=now_ms))

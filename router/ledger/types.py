@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from cache.calibration import DriftAlarm, Estimate
 from router.types import Attribution, Face, Mode, Usage
 
 
@@ -366,6 +367,40 @@ class StageTime:
     p99_ms: float
 
 
+class AssuranceState(StrEnum):
+    """How far a namespace's error rate is known to be within its target."""
+
+    CERTIFIED = "certified"  # its own evidence bounds the error per served near-duplicate
+    UNCERTIFIED = "uncertified"  # the shipped calibration decides, which is no bound
+    THIN_EVIDENCE = "thin evidence"  # the target asks for more than is known: exact hits only
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssuranceReport:
+    """How a namespace's near-duplicates stand to their target.
+
+    Attributes:
+        target: accepted share of wrong ones among the near-duplicates served.
+        min_p_right: from which P(right) on they are served; None: none are.
+        n_observations: judged pairs in the window, whatever their source.
+        labels_still_needed: audits, all found right, that would certify it; 0 once it is, None
+            where none would.
+        error_rate: of what was served in the window, from audits alone; None: not measured.
+        barred: traits of pairs that are not served, by name.
+        drift: the alarm that stands, None for none.
+    """
+
+    namespace: str
+    state: AssuranceState
+    target: float
+    min_p_right: float | None
+    n_observations: int = 0
+    labels_still_needed: int | None = None
+    error_rate: Estimate | None = None
+    barred: tuple[str, ...] = ()
+    drift: DriftAlarm | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavingsReport:
     """The answer to a ``SavingsQuery``.
@@ -376,6 +411,7 @@ class SavingsReport:
         stages: in the order in which a request passes them.
         assumptions: what the figures rest on, in words.
         group_by: the query's.
+        assurance: how the query's namespaces stand now, by name; no other condition narrows it.
     """
 
     totals: Totals
@@ -383,3 +419,4 @@ class SavingsReport:
     stages: tuple[StageTime, ...]
     assumptions: tuple[str, ...]
     group_by: tuple[str, ...] = ()
+    assurance: tuple[AssuranceReport, ...] = ()

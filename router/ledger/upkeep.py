@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from router.ledger.evidence import expire_evidence
 from router.ledger.kept import delete_expired
 from router.ledger.tickets import expire
 
@@ -14,6 +15,7 @@ def expire_all(connection: sqlite3.Connection, now_ms: int) -> int:
     """Do up to ``EXPIRY_BATCH`` of each kind of work; return how many tickets expired."""
     for table in ("kept", "pairs"):
         delete_expired(connection, table, now_ms, EXPIRY_BATCH)
+    expire_evidence(connection, now_ms / 1e3, EXPIRY_BATCH)
     return expire(connection, now_ms, EXPIRY_BATCH)
 
 

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -17,6 +18,36 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _AssuranceState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AssuranceStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AssuranceState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ASSURANCE_STATE_UNSPECIFIED: _AssuranceState.ValueType  # 0
+    ASSURANCE_STATE_CERTIFIED: _AssuranceState.ValueType  # 1
+    """Its own evidence bounds the error per served near-duplicate by the target, with 95 %
+    confidence at any one moment.
+    """
+    ASSURANCE_STATE_UNCERTIFIED: _AssuranceState.ValueType  # 2
+    """The shipped calibration decides, which is no bound."""
+    ASSURANCE_STATE_THIN_EVIDENCE: _AssuranceState.ValueType  # 3
+    """The target asks for more than is known: exact hits only."""
+
+class AssuranceState(_AssuranceState, metaclass=_AssuranceStateEnumTypeWrapper):
+    """How far a namespace's error rate is known to be within its target."""
+
+ASSURANCE_STATE_UNSPECIFIED: AssuranceState.ValueType  # 0
+ASSURANCE_STATE_CERTIFIED: AssuranceState.ValueType  # 1
+"""Its own evidence bounds the error per served near-duplicate by the target, with 95 %
+confidence at any one moment.
+"""
+ASSURANCE_STATE_UNCERTIFIED: AssuranceState.ValueType  # 2
+"""The shipped calibration decides, which is no bound."""
+ASSURANCE_STATE_THIN_EVIDENCE: AssuranceState.ValueType  # 3
+"""The target asks for more than is known: exact hits only."""
+Global___AssuranceState: _TypeAlias = AssuranceState  # noqa: Y015
 
 @_typing.final
 class SavingsFilter(_message.Message):
@@ -413,6 +444,132 @@ class Churn(_message.Message):
 Global___Churn: _TypeAlias = Churn  # noqa: Y015
 
 @_typing.final
+class ErrorRate(_message.Message):
+    """Share of wrong ones among the near-duplicates that were served, in [0, 1], from audits alone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    N_AUDITS_FIELD_NUMBER: _builtins.int
+    value: _builtins.float
+    low: _builtins.float
+    """95 % interval."""
+    high: _builtins.float
+    n_audits: _builtins.int
+    def __init__(
+        self,
+        *,
+        value: _builtins.float = ...,
+        low: _builtins.float = ...,
+        high: _builtins.float = ...,
+        n_audits: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["high", b"high", "low", b"low", "n_audits", b"n_audits", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ErrorRate: _TypeAlias = ErrorRate  # noqa: Y015
+
+@_typing.final
+class Drift(_message.Message):
+    """The share of right ones among judged near-duplicates changed beyond chance (p < 0.001)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BEFORE_FIELD_NUMBER: _builtins.int
+    RECENT_FIELD_NUMBER: _builtins.int
+    P_VALUE_FIELD_NUMBER: _builtins.int
+    before: _builtins.float
+    """Shares in [0, 1]."""
+    recent: _builtins.float
+    p_value: _builtins.float
+    def __init__(
+        self,
+        *,
+        before: _builtins.float = ...,
+        recent: _builtins.float = ...,
+        p_value: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["before", b"before", "p_value", b"p_value", "recent", b"recent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Drift: _TypeAlias = Drift  # noqa: Y015
+
+@_typing.final
+class Assurance(_message.Message):
+    """How a namespace's near-duplicates stand to their target, now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    TARGET_FIELD_NUMBER: _builtins.int
+    MIN_P_RIGHT_FIELD_NUMBER: _builtins.int
+    N_OBSERVATIONS_FIELD_NUMBER: _builtins.int
+    LABELS_STILL_NEEDED_FIELD_NUMBER: _builtins.int
+    ERROR_RATE_FIELD_NUMBER: _builtins.int
+    BARRED_FIELD_NUMBER: _builtins.int
+    DRIFT_FIELD_NUMBER: _builtins.int
+    namespace: _builtins.str
+    state: Global___AssuranceState.ValueType
+    target: _builtins.float
+    """Accepted share of wrong ones among the near-duplicates served, in [0, 1]."""
+    min_p_right: _builtins.float
+    """From which P(right) on they are served, in [0, 1]; absent: none are."""
+    n_observations: _builtins.int
+    """Judged pairs of the last 30 days, 5,000 at most."""
+    labels_still_needed: _builtins.int
+    """Audits, all found right, that would certify it; 0 once it is, absent where none would."""
+    @_builtins.property
+    def error_rate(self) -> Global___ErrorRate:
+        """Absent: not measured."""
+
+    @_builtins.property
+    def barred(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ways in which pairs differ that are not served, since they turned out wrong too often:
+        "slot:for", "words:acme|globex", ...
+        """
+
+    @_builtins.property
+    def drift(self) -> Global___Drift:
+        """Absent: no alarm stands."""
+
+    def __init__(
+        self,
+        *,
+        namespace: _builtins.str = ...,
+        state: Global___AssuranceState.ValueType = ...,
+        target: _builtins.float = ...,
+        min_p_right: _builtins.float | None = ...,
+        n_observations: _builtins.int = ...,
+        labels_still_needed: _builtins.int | None = ...,
+        error_rate: Global___ErrorRate | None = ...,
+        barred: _abc.Iterable[_builtins.str] | None = ...,
+        drift: Global___Drift | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_labels_still_needed", b"_labels_still_needed", "_min_p_right", b"_min_p_right", "drift", b"drift", "error_rate", b"error_rate", "labels_still_needed", b"labels_still_needed", "min_p_right", b"min_p_right"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_labels_still_needed", b"_labels_still_needed", "_min_p_right", b"_min_p_right", "barred", b"barred", "drift", b"drift", "error_rate", b"error_rate", "labels_still_needed", b"labels_still_needed", "min_p_right", b"min_p_right", "n_observations", b"n_observations", "namespace", b"namespace", "state", b"state", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__labels_still_needed: _TypeAlias = _typing.Literal["labels_still_needed"]  # noqa: Y015
+    _WhichOneofArgType__labels_still_needed: _TypeAlias = _typing.Literal["_labels_still_needed", b"_labels_still_needed"]  # noqa: Y015
+    _WhichOneofReturnType__min_p_right: _TypeAlias = _typing.Literal["min_p_right"]  # noqa: Y015
+    _WhichOneofArgType__min_p_right: _TypeAlias = _typing.Literal["_min_p_right", b"_min_p_right"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__labels_still_needed) -> _WhichOneofReturnType__labels_still_needed | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_p_right) -> _WhichOneofReturnType__min_p_right | None: ...
+
+Global___Assurance: _TypeAlias = Assurance  # noqa: Y015
+
+@_typing.final
 class SavingsReport(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -421,6 +578,7 @@ class SavingsReport(_message.Message):
     STAGES_FIELD_NUMBER: _builtins.int
     ASSUMPTIONS_FIELD_NUMBER: _builtins.int
     CHURN_FIELD_NUMBER: _builtins.int
+    ASSURANCE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def totals(self) -> Global___Totals: ...
     @_builtins.property
@@ -435,6 +593,10 @@ class SavingsReport(_message.Message):
     def churn(self) -> _containers.RepeatedCompositeFieldContainer[Global___Churn]:
         """Since the service started."""
 
+    @_builtins.property
+    def assurance(self) -> _containers.RepeatedCompositeFieldContainer[Global___Assurance]:
+        """By name; the filter's namespace narrows it, no other condition does."""
+
     def __init__(
         self,
         *,
@@ -443,10 +605,11 @@ class SavingsReport(_message.Message):
         stages: _abc.Iterable[Global___StageTime] | None = ...,
         assumptions: _abc.Iterable[_builtins.str] | None = ...,
         churn: _abc.Iterable[Global___Churn] | None = ...,
+        assurance: _abc.Iterable[Global___Assurance] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["totals", b"totals"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assumptions", b"assumptions", "churn", b"churn", "groups", b"groups", "stages", b"stages", "totals", b"totals"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assumptions", b"assumptions", "assurance", b"assurance", "churn", b"churn", "groups", b"groups", "stages", b"stages", "totals", b"totals"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -12,12 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from cache.calibration import DriftAlarm, Estimate
 from cache.embedded.sqlite_schema import Schema, open_database
 from router.commands.report import Money, as_object, render, report
 from router.ledger.schema import SCHEMA, ledger_path
 from router.ledger.sqlite_ledger import SqliteLedger
 from router.ledger.sums import report_of
 from router.ledger.types import (
+    AssuranceReport,
+    AssuranceState,
     Cause,
     LedgerLine,
     LineState,
@@ -194,3 +198,38 @@ def test_an_impossible_grouping_is_explained(
 
     assert report(tmp_path, SavingsQuery(group_by=("caller",)), False) == 1
     assert "namespace, user" in capsys.readouterr().err
+
+
+MEASURED = AssuranceReport(
+    namespace="shop",
+    state=AssuranceState.UNCERTIFIED,
+    target=0.02,
+    min_p_right=0.95,
+    labels_still_needed=49,
+    error_rate=Estimate(value=0.012, low=0.003, high=0.034, n=250),
+    barred=("slot:for",),
+    drift=DriftAlarm(before=0.98, recent=0.9, p_value=1e-5),
+)
+UNMEASURED = AssuranceReport(
+    namespace="wiki", state=AssuranceState.THIN_EVIDENCE, target=0.001, min_p_right=None
+)
+
+
+def test_the_tables_say_how_sure_near_duplicates_are() -> None:
+    """State, target and estimate with its interval; without audits "not measured", never 0."""
+    text = shown(replace(a_report(a_line(0)), assurance=(MEASURED, UNMEASURED)))
+
+    assert "1.20% (0.30% to 3.40% of 250)" in text
+    assert "49 audits" in text
+    for words in ("uncertified", "slot:for", "drift:", "thin", "not measured", "exact only"):
+        assert words in text
+
+
+def test_the_object_says_how_sure_near_duplicates_are() -> None:
+    """The same for programs; null is not measured."""
+    found = json.loads(json.dumps(as_object(replace(a_report(), assurance=(MEASURED, UNMEASURED)))))
+
+    measured, unmeasured = found["assurance"]
+    assert measured["state"] == "uncertified"
+    assert measured["error_rate"] == {"value": 0.012, "low": 0.003, "high": 0.034, "n": 250}
+    assert unmeasured["error_rate"] is None
