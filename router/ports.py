@@ -11,6 +11,7 @@ from router.ledger.types import (
     Feedback,
     FeedbackTaken,
     KeptOutcome,
+    LabelledPair,
     LedgerLine,
     Pair,
     RequestKey,
@@ -103,6 +104,8 @@ class Ledger(Protocol):
         *,
         key: RequestKey | None = None,
         kept: KeptOutcome | None = None,
+        hit: LedgerLine | None = None,
+        pair: Pair | None = None,
     ) -> None:
         """Write an open line and its ticket in one transaction; durable when it returns.
 
@@ -110,6 +113,14 @@ class Ledger(Protocol):
         that nobody knows.
 
         With no-store the ticket's text is not written.
+
+        Args:
+            ticket: for ``line``.
+            line: open.
+            key: scope of the request's id; together with ``kept``.
+            kept: what a retry shall get.
+            hit: for an audit: the line of the hit it checks, written in the same transaction.
+            pair: the texts of that hit.
 
         Raises:
             ValueError: the line is not the ticket's, or not open.
@@ -153,6 +164,13 @@ class Ledger(Protocol):
             FeedbackUnfit: the kind says nothing about such a line (a hit's word on a miss).
         """
 
+    def label(self, pair: LabelledPair) -> None:
+        """Keep a labelled pair until it expires, without waiting and without raising.
+
+        Their number is bounded, the oldest give way. A failure reaches the adapter's
+        ``on_failure``.
+        """
+
     async def line(self, line_id: str) -> LedgerLine | None:
         """Return a line as it stands, noted ones included."""
 
@@ -168,6 +186,37 @@ class Ledger(Protocol):
 
     async def set_mode(self, namespace: str, mode: Mode | None) -> None:
         """Set a namespace's mode for good, None: forget it; durable when it returns."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """What was learned of one pair of texts.
+
+    Attributes:
+        p_right: what the decision thought of it.
+        is_right: whether the stored answer would serve, or served.
+        weight: how many pairs it stands for: for an audit one over its propensity.
+        traits: how the texts differ (``cache.traits``).
+        source: a ``PairSource`` value.
+        at_s: seconds since the epoch.
+    """
+
+    p_right: float
+    is_right: bool
+    weight: float
+    traits: tuple[str, ...]
+    source: str
+    at_s: float
+
+
+class Evidence(Protocol):
+    """Learns how often near-duplicates are right. Sync and short: called on the event loop."""
+
+    def observe(self, namespace: str, observation: Observation) -> None:
+        """Take what was learned of a pair."""
+
+    def twin(self, namespace: str, is_different: bool) -> None:
+        """Take how two answers of one model to one prompt compared: none is wrong, and yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from router.ledger.kept import delete_expired
+from router.ledger.labels import trim_labels
 from router.ledger.tickets import expire
 
 EXPIRY_BATCH = 500  # rows of each kind that one call looks at
@@ -12,8 +13,9 @@ EXPIRY_BATCH = 500  # rows of each kind that one call looks at
 
 def expire_all(connection: sqlite3.Connection, now_ms: int) -> int:
     """Do up to ``EXPIRY_BATCH`` of each kind of work; return how many tickets expired."""
-    for table in ("kept", "pairs"):
+    for table in ("kept", "pairs", "labels"):
         delete_expired(connection, table, now_ms, EXPIRY_BATCH)
+    trim_labels(connection)
     return expire(connection, now_ms, EXPIRY_BATCH)
 
 
