@@ -28,8 +28,10 @@ from classifier.errors import ArtifactError
 from classifier.rules import RuleScorer
 from router.accounts import Accountant
 from router.advisor import Advisor
+from router.audits import Audits
 from router.choose import Chooser, Pool
 from router.churn import Churn
+from router.comparator import Comparator
 from router.decision import Decider
 from router.fallback import Fallback, Patience, Upstream
 from router.gateway import Gateway
@@ -39,7 +41,7 @@ from router.metrics import Metrics, Watched
 from router.once import Retries
 from router.operations import Operations
 from router.pipeline import Pipeline
-from router.ports import Provider
+from router.ports import Evidence, Provider
 from router.providers.openai import OpenAIProvider
 from router.providers.scripted import ScriptedProvider
 from router.reuse import Reuse
@@ -59,7 +61,7 @@ class App:
     """The running parts, joined. Made by ``build``.
 
     Attributes:
-        settings, gateway, advisor, operations, metrics, cache, ledger, pipeline: the parts.
+        settings, gateway, advisor, operations, audits, metrics, cache, ledger, pipeline: the parts.
         notices: what is degraded from the start, in words; empty when all is well.
     """
 
@@ -131,16 +133,29 @@ class App:
             on_degraded=self.metrics.degraded,
             on_miss=on_miss,
         )
+        fallback = Fallback(self._upstreams, _patience(settings), settings.prices.cost_nanos)
+        evidence: Evidence | None = None
+        self.audits = Audits(
+            settings=settings,
+            comparator=Comparator(None if encoder is None else encoder.encode),
+            evidence=evidence,
+            fallback=fallback,
+            price=settings.prices.cost_nanos,
+            entries=self.cache,
+            ledger=self.ledger,
+            metrics=self.metrics,
+            now_s=now_s,
+        )
         self.pipeline = Pipeline(
             settings=settings,
             decider=decider,
             cache=self.cache,
             ledger=self.ledger,
             accountant=Accountant(settings.routing.baseline, settings.prices.cost_nanos, now_s),
+            audits=self.audits,
             metrics=self.metrics,
             now_s=now_s,
         )
-        fallback = Fallback(self._upstreams, _patience(settings), settings.prices.cost_nanos)
         self._retries = Retries(self.ledger, self.pipeline.now_ms)
         self.gateway = Gateway(self.pipeline, fallback, self._retries)
         self.advisor = Advisor(self.pipeline, settings.prices.cost_nanos, self._retries)
@@ -150,6 +165,7 @@ class App:
             cache=self.cache,
             ledger=self.ledger,
             churn=churn,
+            evidence=evidence,
             metrics=self.metrics,
             now_s=now_s,
         )
@@ -157,6 +173,7 @@ class App:
         self.metrics.watch(Watched.CACHE_BYTES, lambda: self.cache.stats().n_bytes)
         self.metrics.watch(Watched.LEDGER_QUEUE, lambda: self.ledger.stats().n_waiting)
         self.metrics.watch(Watched.CACHE_QUEUE, lambda: store.writer.stats().n_waiting)
+        self.metrics.watch(Watched.CHECKS_QUEUE, lambda: len(self.audits))
 
     async def start(self) -> None:
         """Load the cache and the modes; exact and near lookups work when this returns.
@@ -166,6 +183,7 @@ class App:
         """
         await self.cache.start()
         self._modes.update(await self.ledger.modes())
+        await self.audits.start()
         gc.collect()
         gc.freeze()  # what was loaded stays; looking at it again and again would stall the loop
         gc.set_threshold(_GC_ALLOCATIONS, 20, 50)
@@ -175,6 +193,7 @@ class App:
         """Stop what is in flight, write what waits, close everything, let go of the folder."""
         await self.gateway.stop()
         await self._retries.stop()
+        await self.audits.stop()
         if self._expiry is not None:
             self._expiry.cancel()
             with suppress(asyncio.CancelledError):
