@@ -457,9 +457,7 @@ async def test_an_audit_is_nobodys_answer(ledger: Ledger) -> None:
     await ledger.record(a_line(outcome=Outcome.AUDIT, cause=Cause.AUDIT, baseline_nanos=0))
 
     with pytest.raises(LineUnknown):
-        await ledger.feedback(
-            said(a_line(), FeedbackKind.ADEQUATE), namespace="shop", caller="app"
-        )
+        await ledger.feedback(said(a_line(), FeedbackKind.ADEQUATE), namespace="shop", caller="app")
 
 
 # --- audits
