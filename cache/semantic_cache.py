@@ -21,7 +21,7 @@ from cache.errors import CacheError, EntryRefused
 from cache.near import find_near
 from cache.normalize import canonical
 from cache.policy import JUDGE_ALL, Candidate, Decision, WordingVerifier, decide
-from cache.ports import Encoder, EntryStore, PairVerifier, VectorIndex
+from cache.ports import Encoder, EntryStore, PairVerifier, StoredEntry, VectorIndex
 from cache.shelf import Shelf, refusal
 from cache.types import (
     Bounds,
@@ -135,6 +135,17 @@ class SemanticCache:
     def holds(self, entry_id: EntryId) -> bool:
         """Tell whether an entry may still be found; it may leave while a batch is judged."""
         return self._shelf.catalog.head(entry_id) is not None
+
+    async def read(self, entry_id: EntryId) -> StoredEntry | None:
+        """Return an entry as it is stored, None when it has left. Nothing is decided about it.
+
+        Raises:
+            CacheError: the store could not be read.
+        """
+        if not self.holds(entry_id):
+            return None
+        found = await asyncio.to_thread(self._store.read, [entry_id])
+        return found.get(entry_id) if self.holds(entry_id) else None
 
     def find_near(
         self, queries: Sequence[Query], embeddings: Sequence[Embedding]

@@ -1,4 +1,4 @@
-"""The command line: ``scrimp serve | check | report | replay | explain``."""
+"""The command line: ``scrimp serve | check | report | pairs | replay | explain``."""
 
 from __future__ import annotations
 
@@ -56,6 +56,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     report.add_argument("--json", action="store_true", help="one JSON object")
     report.set_defaults(run=_report)
+
+    pairs = commands.add_parser("pairs", help="labelled pairs of texts, learned while it ran")
+    acts = pairs.add_subparsers(required=True, metavar="ACT")
+    export = acts.add_parser("export", help="write them as JSON lines, to train on")
+    export.add_argument("file", type=Path, help="where to; replaced if it is there")
+    _add_config(export)
+    export.add_argument("--data-folder", help="instead of the file's")
+    export.set_defaults(run=_export_pairs)
 
     replay = commands.add_parser("replay", help="what past traffic would have saved")
     replay.add_argument("file", type=Path, help=".jsonl or .jsonl.gz: text, or OpenAI chat logs")
@@ -145,6 +153,13 @@ def _report(args: argparse.Namespace) -> int:
         group_by=tuple(args.by),
     )
     return report(settings.service.data_folder, query, args.json)
+
+
+def _export_pairs(args: argparse.Namespace) -> int:
+    from router.commands.pairs import export
+
+    settings = _settings(args)
+    return 1 if settings is None else export(settings.service.data_folder, args.file)
 
 
 def _replay(args: argparse.Namespace) -> int:

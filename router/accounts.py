@@ -102,14 +102,13 @@ class Accountant:
     ) -> LedgerLine:
         """Return an open line with what the app told of its call.
 
-        A call that failed makes the request failed, except for an audit: there the stored answer
-        was delivered, whose model and usage the line has already.
+        A call that failed makes the request failed, except for an audit, which is no request.
         """
-        if line.outcome in _HITS:
-            outcome, model, usage = line.outcome, line.model, line.usage
-        else:
-            has_answer = bool(attempts) and attempts[-1].status == "ok"
-            outcome = line.outcome if has_answer else Outcome.FAILED
+        outcome = line.outcome
+        if outcome is Outcome.AUDIT:
+            usage = None
+        elif not attempts or attempts[-1].status != "ok":
+            outcome = Outcome.FAILED
         figures = account(
             outcome=outcome,
             attempts=attempts,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from typing import cast
 from cache.errors import EntryRefused
 from cache.types import Draft, Embedding, PartitionKey
 from router.accounts import Delivered
+from router.audits import near_miss
 from router.decision import Decision
 from router.ledger.accounting import attempt_cost
 from router.ledger.errors import LedgerUnavailable
@@ -82,7 +82,6 @@ class Advisor:
         pipeline: what both doors share.
         price: (model, usage) to nano-dollars, None when unknown.
         retries: joins requests of the same id.
-        draw: uniform in [0, 1); decides which hits are audited.
     """
 
     def __init__(
@@ -90,12 +89,10 @@ class Advisor:
         pipeline: Pipeline,
         price: Callable[[str, Usage], int | None],
         retries: Retries,
-        draw: Callable[[], float] = random.random,
     ) -> None:
         self._pipeline = pipeline
         self._price = price
         self._retries = retries
-        self._draw = draw
         self._embeddings: OrderedDict[bytes, Embedding] = OrderedDict()
 
     async def look_up(
@@ -122,11 +119,12 @@ class Advisor:
     async def _look_up(self, request: ChatRequest, once: Once[LookedUp] | None) -> LookedUp:
         decision, hit = await self._pipeline.decide(request, Face.ADVISOR)
         if hit is not None:
-            is_audited = self._is_audited(request)
-            line = self._pipeline.hit_line(decision, hit, Face.ADVISOR, is_open=is_audited)
+            line = self._pipeline.hit_line(decision, hit, Face.ADVISOR)
             found = LookedUp(hit=hit, line=line, routing=None, ticket=None)
-            if is_audited:
-                return await self._with_ticket(decision, found, once)
+            out = self._new_ticket()
+            propensity = self._pipeline.audits.offered(decision, hit, digest_of(out.token))
+            if propensity is not None:
+                return await self._with_audit(decision, found, once, out, propensity)
             self._pipeline.note(decision, line, once, found)
             return found
         chain = decision.routing.chain if decision.routing else ("",)
@@ -137,17 +135,43 @@ class Advisor:
         advised = LookedUp(hit=None, line=line, routing=decision.routing, ticket=None)
         return await self._with_ticket(decision, advised, once)
 
-    def _is_audited(self, request: ChatRequest) -> bool:
-        share = self._pipeline.settings.service.audit_share
-        return share > 0 and not request.cache_control.is_no_store and self._draw() < share
+    def _new_ticket(self) -> TicketOut:
+        ttl_ms = self._pipeline.settings.service.ticket_ttl_s * 1_000
+        return TicketOut(token=new_token(), expires_at_ms=self._pipeline.now_ms() + ttl_ms)
+
+    async def _with_audit(
+        self,
+        decision: Decision,
+        found: LookedUp,
+        once: Once[LookedUp] | None,
+        out: TicketOut,
+        propensity: float,
+    ) -> LookedUp:
+        """Send a hit with a ticket that asks for the model's own answer.
+
+        The hit's line is final; the ticket's is the audit's own.
+        """
+        pipeline = self._pipeline
+        ticketed = replace(found, ticket=out)
+        key, kept = pipeline.kept(decision.request, once, ticketed)
+        pipeline.metrics.observe(found.line)
+        line = pipeline.audits.audit_line(found.line)
+        ticket = _audit_ticket(decision, line, out, propensity)
+        try:
+            await pipeline.ledger.open_ticket(
+                ticket, line, key=key, kept=kept, hit=found.line, pair=pipeline.pair(decision)
+            )
+        except LedgerUnavailable:
+            pipeline.degraded("ledger")
+            return found  # without a ticket; the line is lost with it, and that is counted
+        return ticketed
 
     async def _with_ticket(
         self, decision: Decision, looked_up: LookedUp, once: Once[LookedUp] | None
     ) -> LookedUp:
         """Send a ticket along; where the ledger cannot take one, none, and that is counted."""
         pipeline = self._pipeline
-        ttl_ms = pipeline.settings.service.ticket_ttl_s * 1_000
-        out = TicketOut(token=new_token(), expires_at_ms=pipeline.now_ms() + ttl_ms)
+        out = self._new_ticket()
         ticketed = LookedUp(
             hit=looked_up.hit, line=looked_up.line, routing=looked_up.routing, ticket=out
         )
@@ -196,6 +220,7 @@ class Advisor:
                 line = replace(line, entry_id=kept.entry_id)
             await redemption.settle(line)
         pipeline.metrics.settled(line)
+        pipeline.audits.returned(ticket, returned.answer, line)
         return Stored(line=line, kept=kept)
 
     def _attempt(self, returned: Returned, model: str) -> Attempt:
@@ -242,9 +267,10 @@ class Advisor:
 
 
 def _ticket(decision: Decision, looked_up: LookedUp, out: TicketOut) -> Ticket:
+    """Return the ticket of an answer that is to come."""
     request, reuse = decision.request, decision.reuse
     may_keep = decision.may_keep and reuse is not None
-    head = decision.hit.head if decision.hit and looked_up.hit else None
+    nearest = near_miss(decision)
     return Ticket(
         digest=digest_of(out.token),
         line_id=looked_up.line.line_id,
@@ -253,13 +279,43 @@ def _ticket(decision: Decision, looked_up: LookedUp, out: TicketOut) -> Ticket:
         partition=bytes(reuse.split.partition) if reuse and may_keep else b"",
         text=reuse.split.text if reuse and may_keep else "",
         is_no_store=request.cache_control.is_no_store,
-        is_audit=head is not None,
-        entry_id=head.id if head else 0,
-        models=(head.model,) if head else (looked_up.routing.chain if looked_up.routing else ()),
+        is_personal=reuse is not None and reuse.is_personal,
+        entry_id=nearest.entry_id if nearest else 0,
+        p_right=nearest.p_right if nearest else None,
+        traits=nearest.traits if nearest else (),
+        models=looked_up.routing.chain if looked_up.routing else (),
         ttl_s=reuse.ttl_s if reuse else 0,
         scores=decision.scores,
         user=request.attribution.user,
         conversation=request.attribution.conversation,
         tags=request.tags,
+        expires_at_ms=out.expires_at_ms,
+    )
+
+
+def _audit_ticket(
+    decision: Decision, line: LedgerLine, out: TicketOut, propensity: float
+) -> Ticket:
+    """Return the ticket that asks for the model's own answer to a hit; nothing is stored by it."""
+    request, reuse, hit = decision.request, decision.reuse, decision.hit
+    if hit is None or reuse is None:
+        raise ValueError("only a hit can be audited")
+    return Ticket(
+        digest=digest_of(out.token),
+        line_id=line.line_id,
+        namespace=request.namespace,
+        caller=request.caller,
+        partition=b"",
+        text=reuse.split.text,
+        is_no_store=request.cache_control.is_no_store,
+        is_audit=True,
+        is_personal=reuse.is_personal,
+        entry_id=hit.head.id,
+        p_right=hit.p_right,
+        traits=hit.traits,
+        propensity=propensity,
+        models=(hit.head.model,),
+        user=request.attribution.user,
+        conversation=request.attribution.conversation,
         expires_at_ms=out.expires_at_ms,
     )

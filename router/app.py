@@ -12,7 +12,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 
 import numpy as np
 
@@ -30,8 +30,11 @@ from classifier.pair import PairModel
 from classifier.rules import RuleScorer
 from router.accounts import Accountant
 from router.advisor import Advisor
+from router.assurance import Assurance
+from router.audits import Audits
 from router.choose import Chooser, Pool
 from router.churn import Churn
+from router.comparator import Comparator
 from router.decision import Decider
 from router.fallback import Fallback, Patience, Upstream
 from router.gateway import Gateway
@@ -61,7 +64,7 @@ class App:
     """The running parts, joined. Made by ``build``.
 
     Attributes:
-        settings, gateway, advisor, operations, metrics, cache, ledger, pipeline: the parts.
+        settings, gateway, advisor, operations, audits, metrics, cache, ledger, pipeline: the parts.
         notices: what is degraded from the start, in words; empty when all is well.
     """
 
@@ -77,7 +80,7 @@ class App:
         self.metrics = Metrics()
         self._now_s = now_s
         self._modes: dict[str, Mode] = {}
-        self._expiry: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         with ExitStack() as opened:  # what is open is closed where a later part cannot be made
             self._folder = opened.enter_context(DataFolder(settings.service.data_folder))
             self.ledger = SqliteLedger.open(self._folder.path, on_failure=self._ledger_failed)
@@ -87,7 +90,13 @@ class App:
             encoder = self._load_encoder()
             model = self._load_scorer(encoder)
             verifier = self._load_verifier(encoder)
-            self._prior = verifier.min_p_right
+            self.assurance = Assurance(
+                store=self.ledger,
+                prior=verifier.min_p_right,
+                verifier=verifier.verifier_id,
+                metrics=self.metrics,
+                now_s=now_s,
+            )
             rules = RuleScorer(model.tiers) if model else RuleScorer()
             scorer: Scorer = model or rules
             self.cache = SemanticCache(
@@ -137,16 +146,28 @@ class App:
                 on_degraded=self.metrics.degraded,
                 on_miss=on_miss,
             )
+            fallback = Fallback(self._upstreams, _patience(settings), settings.prices.cost_nanos)
+            self.audits = Audits(
+                settings=settings,
+                comparator=Comparator(None if encoder is None else encoder.encode),
+                evidence=self.assurance,
+                fallback=fallback,
+                price=settings.prices.cost_nanos,
+                entries=self.cache,
+                ledger=self.ledger,
+                metrics=self.metrics,
+                now_s=now_s,
+            )
             self.pipeline = Pipeline(
                 settings=settings,
                 decider=decider,
                 cache=self.cache,
                 ledger=self.ledger,
                 accountant=Accountant(settings.routing.baseline, settings.prices.cost_nanos, now_s),
+                audits=self.audits,
                 metrics=self.metrics,
                 now_s=now_s,
             )
-            fallback = Fallback(self._upstreams, _patience(settings), settings.prices.cost_nanos)
             self._retries = Retries(self.ledger, self.pipeline.now_ms)
             self.gateway = Gateway(self.pipeline, fallback, self._retries)
             self.advisor = Advisor(self.pipeline, settings.prices.cost_nanos, self._retries)
@@ -156,6 +177,7 @@ class App:
                 cache=self.cache,
                 ledger=self.ledger,
                 churn=churn,
+                evidence=self.assurance,
                 metrics=self.metrics,
                 now_s=now_s,
             )
@@ -163,6 +185,7 @@ class App:
             self.metrics.watch(Watched.CACHE_BYTES, lambda: self.cache.stats().n_bytes)
             self.metrics.watch(Watched.LEDGER_QUEUE, lambda: self.ledger.stats().n_waiting)
             self.metrics.watch(Watched.CACHE_QUEUE, lambda: store.writer.stats().n_waiting)
+            self.metrics.watch(Watched.CHECKS_QUEUE, lambda: len(self.audits))
             opened.pop_all()
 
     async def start(self) -> None:
@@ -173,19 +196,24 @@ class App:
         """
         await self.cache.start()
         self._modes.update(await self.ledger.modes())
+        await self.assurance.load()
+        await self.audits.start()
         gc.collect()
         gc.freeze()  # what was loaded stays; looking at it again and again would stall the loop
         gc.set_threshold(_GC_ALLOCATIONS, 20, 50)
-        self._expiry = asyncio.create_task(self._expire_forever())
+        self._tasks = [
+            asyncio.create_task(self._expire_forever()),
+            asyncio.create_task(self.assurance.keep_fresh()),
+        ]
 
     async def close(self) -> None:
         """Stop what is in flight, write what waits, close everything, let go of the folder."""
         await self.gateway.stop()
         await self._retries.stop()
-        if self._expiry is not None:
-            self._expiry.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._expiry
+        await self.audits.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._batcher.close()
         for provider in {id(u.provider): u.provider for u in self._upstreams.values()}.values():
             await provider.close()
@@ -230,9 +258,9 @@ class App:
             self._notice("verifier", f"cosine and wording judge instead: {error}")
             return WordingVerifier()
 
-    def point(self, _: str, policy: NamespacePolicy) -> OperatingPoint:
+    def point(self, namespace: str, policy: NamespacePolicy) -> OperatingPoint:
         """Return from which P(right) on a namespace serves near-duplicates now."""
-        return OperatingPoint(min_p_right=self._prior(policy.reuse.max_error_rate))
+        return self.assurance.point(namespace, policy.reuse)
 
     def _notice(self, part: str, consequence: str) -> None:
         _log.warning("degraded: %s: %s", part, consequence)

@@ -120,6 +120,7 @@ class Gateway:
         line = self._pipeline.hit_line(decision, hit, Face.GATEWAY)
         answered = Answered(completion=hit, line=line, routing=None)
         self._pipeline.note(decision, line, once, answered)
+        self._pipeline.audits.served(decision, hit, line)
         for delta in _pieces(hit.answer) if is_streamed else ():
             yield delta
         yield answered
@@ -212,6 +213,7 @@ class Gateway:
         line = self._line(decision, delivered, line_id)
         answered = Answered(completion=completion, line=line, routing=decision.routing)
         await self._pipeline.record(decision, line, once, answered)
+        self._pipeline.audits.answered(decision, completion, line)
         return answered
 
     def _joined(self, decision: Decision, led: Answered, once: Once[Answered] | None) -> Answered:

@@ -46,6 +46,7 @@ class Watched(StrEnum):
     CACHE_BYTES = "scrimp_cache_bytes"
     LEDGER_QUEUE = "scrimp_ledger_queue"
     CACHE_QUEUE = "scrimp_cache_queue"
+    CHECKS_QUEUE = "scrimp_checks_queue"
 
 
 _WATCHED_HELP = {
@@ -54,6 +55,7 @@ _WATCHED_HELP = {
     Watched.CACHE_BYTES: "Texts and answers of all entries, as counted against the bound.",
     Watched.LEDGER_QUEUE: "Ledger lines waiting for the disk.",
     Watched.CACHE_QUEUE: "Cache writes waiting for the disk.",
+    Watched.CHECKS_QUEUE: "Audits and comparisons waiting.",
 }
 
 
@@ -266,6 +268,15 @@ class Metrics(Collector):
             "Times the share of right near-duplicates changed beyond chance.",
             "namespace",
         )
+        self._checks = Tally(
+            "scrimp_checks",
+            "Answers compared to check hits (audit), near misses (shadow) and comparing itself "
+            "(twin: two answers to one prompt), by what it came to.",
+            *("namespace", "kind", "verdict"),
+        )
+        self._unchecked = Tally(
+            "scrimp_unchecked", "Audits and comparisons that were not made, by why.", "kind", "why"
+        )
         self.registry = CollectorRegistry()
         self.registry.register(self)
 
@@ -287,7 +298,7 @@ class Metrics(Collector):
             self._count_money(namespace, line)
 
     def settled(self, line: LedgerLine) -> None:
-        """Count money and tokens of a line that was open when it was observed."""
+        """Count money and tokens of a line that was open when observed, or is an audit's."""
         self._count_money(self._namespace(line.namespace), line)
 
     def degraded(self, part: str) -> None:
@@ -328,6 +339,14 @@ class Metrics(Collector):
     def drifted(self, namespace: str) -> None:
         """Count an alarm."""
         self._drift_alarms.add((self._namespace(namespace),))
+
+    def checked(self, namespace: str, kind: str, verdict: str) -> None:
+        """Count two answers that were compared."""
+        self._checks.add((self._namespace(namespace), kind, verdict))
+
+    def unchecked(self, kind: str, why: str) -> None:
+        """Count a check that was wanted and not made."""
+        self._unchecked.add((kind, why))
 
     def watch(self, what: Watched, read: Callable[[], float]) -> None:
         """Say how a gauge is read; called at every scrape, on the scraping thread."""

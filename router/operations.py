@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from typing import Protocol
 
-from cache.semantic_cache import SemanticCache
+from cache.calibration import Observation, Source
+from cache.normalize import canonical
+from cache.traits import traits_of_pair
 from cache.types import EntryId, Invalidation, Selector
+from router.audits import wordless
 from router.churn import Churn
 from router.errors import InvalidRequest, Overloaded
 from router.ledger.types import (
@@ -18,12 +22,27 @@ from router.ledger.types import (
     SavingsReport,
 )
 from router.metrics import Metrics
-from router.ports import Ledger
+from router.ports import Evidence, Ledger
 from router.settings import Settings
 from router.types import Mode
 
 _MAX_CALLERS = 10_000
 _MAX_MODES = 10_000
+_DAY_MS = 86_400_000
+
+FEEDBACK_WEIGHT = 0.25
+"""What one word counts as evidence, where a hit audited at random counts one over its propensity,
+so at least 1: callers mostly say nothing, and say it of wrong answers more than of right ones."""
+
+
+class Answers(Protocol):
+    """The cache, as far as callers and operators may change it."""
+
+    async def invalidate(self, selector: Selector, *, dry_run: bool = False) -> Invalidation:
+        """Remove every entry that matches."""
+
+    async def refute(self, entry_id: EntryId, text: str) -> None:
+        """Never serve the entry for the text again, and be stricter with it at once; durable."""
 
 
 class Operations:
@@ -32,9 +51,10 @@ class Operations:
     Args:
         settings: limits and the modes of the file.
         modes: set at run time, by namespace; changed here.
-        cache: where entries are removed.
+        cache: where entries are removed and refuted.
         ledger: where words and modes are kept.
         churn: why partitions changed.
+        evidence: told what callers say of near-duplicate hits; None: nobody is.
         metrics: counts.
         now_s: seconds since the epoch.
     """
@@ -44,9 +64,10 @@ class Operations:
         *,
         settings: Settings,
         modes: dict[str, Mode],
-        cache: SemanticCache,
+        cache: Answers,
         ledger: Ledger,
         churn: Churn,
+        evidence: Evidence | None,
         metrics: Metrics,
         now_s: Callable[[], float],
     ) -> None:
@@ -55,6 +76,7 @@ class Operations:
         self._cache = cache
         self._ledger = ledger
         self._churn = churn
+        self._evidence = evidence
         self._metrics = metrics
         self._now_s = now_s
         self._feedback_times: OrderedDict[str, deque[float]] = OrderedDict()
@@ -64,7 +86,9 @@ class Operations:
     ) -> FeedbackTaken:
         """Take a caller's word on what it received.
 
-        An entry whose answer was reported wrong is removed before this returns.
+        A near-duplicate hit reported wrong is never served for that text again when this returns,
+        and its entry not as readily for others; an entry whose answer was wrong even for its own
+        text is removed, and so is one of which the text it was served for is not known any more.
 
         Raises:
             Overloaded: more words than the settings allow in a minute.
@@ -72,14 +96,54 @@ class Operations:
             FeedbackUnfit: the word says nothing about such a response.
         """
         self._spend_feedback(caller)
-        word = Feedback(line_id=response_id, kind=kind, at_ms=int(self._now_s() * 1e3), note=note)
+        now_ms = int(self._now_s() * 1e3)
+        days = self._settings.audits.keep_pairs_days
+        word = Feedback(
+            line_id=response_id,
+            kind=kind,
+            at_ms=now_ms,
+            note=note,
+            keep_pair_until_ms=now_ms + days * _DAY_MS if days else 0,
+        )
         taken = await self._ledger.feedback(word, namespace=namespace, caller=caller)
         self._metrics.feedback(kind.value)
-        line = taken.line
-        is_hit = line.outcome in (Outcome.EXACT, Outcome.NEAR)
-        if kind is FeedbackKind.HIT_WRONG and is_hit and line.entry_id:
-            await self._cache.invalidate(Selector(ids=(EntryId(line.entry_id),)))
+        if kind is FeedbackKind.HIT_WRONG:
+            await self._refute(taken)
+        if kind in (FeedbackKind.HIT_WRONG, FeedbackKind.HIT_RIGHT) and taken.is_new:
+            self._learn(taken, is_right=kind is FeedbackKind.HIT_RIGHT)
         return taken
+
+    async def _refute(self, taken: FeedbackTaken) -> None:
+        """Act on a hit that was wrong; also when that was said before, should it have failed then.
+
+        Raises:
+            CacheError: it could not be made durable; say it again.
+        """
+        line, pair = taken.line, taken.pair
+        entry_id = EntryId(line.entry_id)
+        if not entry_id:
+            return
+        if line.outcome is Outcome.NEAR and pair is not None:
+            await self._cache.refute(entry_id, pair.asked)
+        else:
+            await self._cache.invalidate(Selector(ids=(entry_id,)))
+
+    def _learn(self, taken: FeedbackTaken, *, is_right: bool) -> None:
+        line, pair = taken.line, taken.pair
+        if self._evidence is None or pair is None or line.p_right is None:
+            return
+        traits = traits_of_pair(pair.stored, canonical(pair.asked))
+        self._evidence.observe(
+            line.namespace,
+            Observation(
+                p_right=line.p_right,
+                is_right=is_right,
+                weight=FEEDBACK_WEIGHT,
+                traits=wordless(traits) if pair.is_personal else traits,
+                source=Source.FEEDBACK,
+                at_s=self._now_s(),
+            ),
+        )
 
     async def invalidate(self, selector: Selector, *, dry_run: bool) -> Invalidation:
         """Remove entries at once.

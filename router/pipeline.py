@@ -27,6 +27,7 @@ from cache.errors import CacheError
 from cache.semantic_cache import SemanticCache
 from cache.types import Draft, MissReason
 from router.accounts import Accountant, Delivered
+from router.audits import Audits
 from router.decision import Decider, Decision
 from router.errors import NoModelFits
 from router.ledger.errors import LedgerError
@@ -62,6 +63,7 @@ class Pipeline:
         cache: keeps answers.
         ledger: keeps lines.
         accountant: writes lines.
+        audits: told of hits and answers, to check them in the background.
         metrics: counts.
         now_s: seconds since the epoch.
     """
@@ -74,12 +76,14 @@ class Pipeline:
         cache: SemanticCache,
         ledger: Ledger,
         accountant: Accountant,
+        audits: Audits,
         metrics: Metrics,
         now_s: Callable[[], float],
     ) -> None:
         self.settings = settings
         self.ledger = ledger
         self.accountant = accountant
+        self.audits = audits
         self.metrics = metrics
         self.now_s = now_s
         self._decider = decider
@@ -203,7 +207,7 @@ class Pipeline:
         """Write a line that nothing was paid for, without waiting."""
         self.metrics.observe(line)
         key, kept = self.kept(decision.request, once, ended)
-        self.ledger.note(line, key=key, kept=kept, pair=self._pair(decision))
+        self.ledger.note(line, key=key, kept=kept, pair=self.pair(decision))
 
     async def record(
         self, decision: Decision, line: LedgerLine, once: Once[E] | None, ended: E
@@ -233,8 +237,8 @@ class Pipeline:
         """Count a part that failed while the request went on."""
         self.metrics.degraded(part)
 
-    def _pair(self, decision: Decision) -> Pair | None:
-        """Return the texts of a near hit, so that feedback on it makes a labelled pair."""
+    def pair(self, decision: Decision) -> Pair | None:
+        """Return the texts of a near hit, so that feedback on it can be acted on."""
         hit, reuse = decision.hit, decision.reuse
         is_near = decision.outcome is Outcome.NEAR
         if hit is None or reuse is None or not is_near:
@@ -245,4 +249,5 @@ class Pipeline:
             asked=reuse.split.text,
             stored=hit.text,
             expires_at_ms=self.now_ms() + _PAIR_LIFE_S * 1_000,
+            is_personal=reuse.is_personal,
         )

@@ -14,6 +14,7 @@ from router.ledger.types import (
     Feedback,
     FeedbackTaken,
     KeptOutcome,
+    LabelledPair,
     LedgerLine,
     Pair,
     RequestKey,
@@ -106,6 +107,8 @@ class Ledger(Protocol):
         *,
         key: RequestKey | None = None,
         kept: KeptOutcome | None = None,
+        hit: LedgerLine | None = None,
+        pair: Pair | None = None,
     ) -> None:
         """Write an open line and its ticket in one transaction; durable when it returns.
 
@@ -113,6 +116,14 @@ class Ledger(Protocol):
         that nobody knows.
 
         With no-store the ticket's text is not written.
+
+        Args:
+            ticket: for ``line``.
+            line: open.
+            key: scope of the request's id; together with ``kept``.
+            kept: what a retry shall get.
+            hit: for an audit: the line of the hit it checks, written in the same transaction.
+            pair: the texts of that hit.
 
         Raises:
             ValueError: the line is not the ticket's, or not open.
@@ -154,6 +165,13 @@ class Ledger(Protocol):
         Raises:
             LineUnknown: no such line, or not received by this caller in this namespace.
             FeedbackUnfit: the kind says nothing about such a line (a hit's word on a miss).
+        """
+
+    def label(self, pair: LabelledPair) -> None:
+        """Keep a labelled pair until it expires, without waiting and without raising.
+
+        Their number is bounded, the oldest give way. A failure reaches the adapter's
+        ``on_failure``.
         """
 
     async def line(self, line_id: str) -> LedgerLine | None:
@@ -201,6 +219,16 @@ class EvidenceStore(Protocol):
 
     async def forget_evidence(self, namespace: str) -> None:
         """Erase all that is kept of a namespace; durable when it returns."""
+
+
+class Evidence(Protocol):
+    """Learns how often near-duplicates are right. Sync and short: called on the event loop."""
+
+    def observe(self, namespace: str, observation: Observation) -> None:
+        """Take what was learned of a pair."""
+
+    def twin(self, namespace: str, is_different: bool) -> None:
+        """Take how two answers of one model to one prompt compared: none is wrong, and yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,6 +66,7 @@ class Reuse:
         split: the key and the compared text.
         barrier: why nothing may be reused, stored or shared; None: it may.
         exact_only: why only an exact repeat may be served; None: near-duplicates too.
+        is_personal: it is, or may be, personal: what is kept of it is kept for its user alone.
         ttl_s: seconds a fresh answer may be replayed.
         max_age_s: oldest stored answer that may be replayed; None: its TTL decides.
     """
@@ -73,6 +74,7 @@ class Reuse:
     split: Split
     barrier: MissReason | None
     exact_only: MissReason | None
+    is_personal: bool
     ttl_s: int
     max_age_s: float | None
 
@@ -94,6 +96,7 @@ def judge(request: ChatRequest, settings: ReuseSettings) -> Reuse:
         split=divided,
         barrier=_barrier(scope, request.attribution.user, freshness_s),
         exact_only=exact_only(divided.text, is_comparable=divided.is_comparable),
+        is_personal=own_only,
         ttl_s=policy.ttl_s if longest_s is None else min(policy.ttl_s, int(longest_s)),
         max_age_s=_least(request.cache_control.max_age_s, longest_s),
     )

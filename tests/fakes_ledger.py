@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from router.ledger.errors import LedgerError, TicketExpired, TicketSpent, TicketUnknown
-from router.ledger.feedback import check_feedback
+from router.ledger.feedback import check_feedback, labelled_by
 from router.ledger.lines import STATE_RANK, line_row
 from router.ledger.sums import report_of
 from router.ledger.tickets import GRACE_MS, Claims, check_opening, check_settling, digest_of
@@ -18,6 +18,7 @@ from router.ledger.types import (
     Feedback,
     FeedbackTaken,
     KeptOutcome,
+    LabelledPair,
     LedgerLine,
     LineState,
     Outcome,
@@ -135,6 +136,7 @@ class MemoryLedger:
     def __init__(self) -> None:
         self.lines: dict[str, LedgerLine] = {}
         self.pairs: dict[str, Pair] = {}
+        self.labels: list[LabelledPair] = []
         self.heard: dict[tuple[str, str], tuple[Feedback, Pair | None]] = {}
         self.failure: LedgerError | None = None
         self.failures: list[LedgerError] = []
@@ -178,9 +180,13 @@ class MemoryLedger:
         *,
         key: RequestKey | None = None,
         kept: KeptOutcome | None = None,
+        hit: LedgerLine | None = None,
+        pair: Pair | None = None,
     ) -> None:
         check_opening(ticket, line)
         self._write(line, None, None, None)
+        if hit is not None:
+            self._write(hit, None, None, pair)
         self._write(line, key, kept, None)
         self._tickets[ticket.digest] = replace(ticket, text="") if ticket.is_no_store else ticket
 
@@ -226,9 +232,19 @@ class MemoryLedger:
         )
         at = (line.line_id, feedback.kind.value)
         is_new = at not in self.heard
+        pair = self.pairs.get(line.line_id)
+        labelled = labelled_by(feedback, line, pair)
         if is_new:
-            self.heard[at] = (feedback, self.pairs.get(line.line_id))
-        return FeedbackTaken(line=line, is_new=is_new)
+            self.heard[at] = (feedback, pair)
+        if is_new and labelled is not None:
+            self.label(labelled)
+        return FeedbackTaken(line=line, is_new=is_new, pair=pair)
+
+    def label(self, pair: LabelledPair) -> None:
+        if self.failure is not None:
+            self.failures.append(self.failure)
+        else:
+            self.labels.append(pair)
 
     async def line(self, line_id: str) -> LedgerLine | None:
         return self.lines.get(line_id)

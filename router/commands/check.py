@@ -67,6 +67,7 @@ def _print_summary(out: Console, settings: Settings) -> None:
     out.print(Text(f"  data in   {service.data_folder}"))
     out.print(Text(f"  baseline  {routing.baseline}, quality target {routing.quality_target:g}"))
     out.print(Text(f"  fallback  {routing.fallback_model or 'none'}"))
+    out.print(Text(f"  audits    {_audits(settings)}"))
     for name, provider in settings.providers.items():
         key = "no key is sent"
         if provider.api_key_env:
@@ -79,6 +80,17 @@ def _print_summary(out: Console, settings: Settings) -> None:
         out.print(Text(f"  price of {name}: {settings.prices.source(name)}"))
     out.print()
     out.print(_policies_table(settings))
+
+
+def _audits(settings: Settings) -> str:
+    budget = settings.audits.budget_usd_per_day
+    shares = [settings.default_policy.audit_share]
+    shares += [policy.audit_share for policy in settings.policies.values()]
+    if not budget or not any(shares):
+        return "none: the error rate of hits is not measured"
+    low, high = min(shares), max(shares)
+    share = f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}"
+    return f"share {share} of near-duplicate hits, at most ${budget:g} a day"
 
 
 def _models_table(settings: Settings) -> Table:

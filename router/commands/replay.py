@@ -58,7 +58,7 @@ async def replay(args: argparse.Namespace) -> int:
                 os.environ,
                 overrides={"service.data_folder": folder, "service.mode": Mode.ON.value},
             )
-            found = await _replayed(args.file, settings, args.limit)
+            found = await _replayed(args.file, settings.unaudited(), args.limit)
     except LogUnreadable as error:
         _say(str(error))
         return 2

@@ -37,6 +37,7 @@ _CAUSES = {
     "shared": "shared calls",
     "routing": "routing to cheaper models",
     "failed": "failed requests (paid, nothing delivered)",
+    "audit": "audits (paid to check hits)",
 }
 
 
@@ -85,7 +86,7 @@ def as_object(found: SavingsReport) -> dict[str, Any]:
 def render(found: SavingsReport) -> RenderableType:
     """Return a report as tables, the assumptions it rests on beneath them."""
     totals = found.totals
-    if totals.n_requests == 0:
+    if totals.n_requests + totals.n_audits == 0:
         return Text("No requests were recorded for this question.")
     money = Money.exact_for(found)
     parts = [
@@ -158,6 +159,8 @@ def totals_table(totals: Totals, money: Money) -> Table:
             "outside these sums: known to be spent", "", money(totals.unpriced_cost_nanos)
         )
     table.add_row("all requests", f"{totals.n_requests:,}", "")
+    if totals.n_audits:
+        table.add_row("beside them, audits of hits", f"{totals.n_audits:,}", "")
     table.add_row(
         "tokens billed (in / out)", "", f"{totals.input_tokens:,} / {totals.output_tokens:,}"
     )

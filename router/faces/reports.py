@@ -243,4 +243,5 @@ def _totals(totals: Totals) -> savings_pb2.Totals:
         n_shadow_hits=totals.n_shadow_hits,
         shadow_saved_usd_nanos=totals.shadow_saved_nanos,
         n_shadow_unknown=totals.n_shadow_unknown,
+        n_audits=totals.n_audits,
     )

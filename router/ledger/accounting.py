@@ -3,11 +3,15 @@
 ====================  =========================  =======================================  =======
 outcome               cost                       baseline                                 cause
 ====================  =========================  =======================================  =======
-exact, near           0 (an audit: its attempt)  the stored call's usage, baseline model  its own
+exact, near           0                          the stored call's usage, baseline model  its own
 shared                0: the leader pays         the delivered usage, baseline model      shared
 miss, bypass          all attempts               the delivered usage, baseline model      routing
 failed                all attempts               0: nothing was delivered                 failed
+audit                 all attempts               0: without scrimp nobody would audit     audit
 ====================  =========================  =======================================  =======
+
+An audit is a line of its own beside that of the hit it checks, so that the hit's figures stay what
+they are, and what checking costs is told apart: as negative savings.
 
 Every amount is one rounded price; the rest is integer sums, so ``cost + saved == baseline`` to the
 nano wherever all are known. What is unknown is None and stays None.
@@ -16,10 +20,10 @@ nano wherever all are known. What is unknown is None and stays None.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from router.ledger.types import Attempt, Cause, LineState, Outcome
-from router.types import Usage
+from router.ledger.types import Attempt, Cause, LedgerLine, LineState, Outcome
+from router.types import Attribution, Usage
 
 Price = Callable[[str, Usage], int | None]
 """(model, usage) -> nano-dollars, rounded once; None when the model has no known price."""
@@ -31,7 +35,9 @@ _CAUSES = {
     Outcome.MISS: Cause.ROUTING,
     Outcome.BYPASS: Cause.ROUTING,
     Outcome.FAILED: Cause.FAILED,
+    Outcome.AUDIT: Cause.AUDIT,
 }
+_NOTHING_DELIVERED = (Outcome.FAILED, Outcome.AUDIT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +82,33 @@ def opened(outcome: Outcome) -> Account:
     )
 
 
+def audit_line(hit: LedgerLine, *, line_id: str, at_ms: int) -> LedgerLine:
+    """Return the open line of the audit of a hit.
+
+    It is the namespace's, not the user's who happened to be served: whose bill it is was decided by
+    the operator.
+    """
+    figures = opened(Outcome.AUDIT)
+    return replace(
+        hit,
+        line_id=line_id,
+        at_ms=at_ms,
+        attribution=Attribution(),
+        state=figures.state,
+        outcome=Outcome.AUDIT,
+        cause=figures.cause,
+        request_id="",
+        age_s=None,
+        usage=None,
+        cost_nanos=figures.cost_nanos,
+        baseline_nanos=figures.baseline_nanos,
+        attempts=(),
+        stage_ms=(),
+        status="OK",
+        scorer="",
+    )
+
+
 def attempt_cost(
     model: str, usage: Usage | None, price: Price, *, is_billable: bool = True
 ) -> int | None:
@@ -106,13 +139,13 @@ def total_cost(attempts: Sequence[Attempt]) -> int | None:
 def _baseline(
     outcome: Outcome, usage: Usage | None, baseline_model: str, price: Price
 ) -> int | None:
-    if outcome is Outcome.FAILED:
+    if outcome in _NOTHING_DELIVERED:
         return 0
     return None if usage is None else price(baseline_model, usage)
 
 
 def _state(outcome: Outcome, attempts: Sequence[Attempt], usage: Usage | None) -> LineState:
-    is_told = usage is not None or outcome is Outcome.FAILED
+    is_told = usage is not None or outcome in _NOTHING_DELIVERED
     if is_told and all(a.usage is not None or a.cost_nanos is not None for a in attempts):
         return LineState.CLOSED
     return LineState.USAGE_UNKNOWN

@@ -20,11 +20,14 @@ class Entry(NamedTuple):
     kept: Row | None
     pair: Pair | None
     ticket: Row | None = None
+    hit: Entry | None = None
 
     def write(self, connection: sqlite3.Connection) -> None:
         """Write all of it, or nothing where a later state of the line stands already."""
         if not write_line(connection, self.line, self.attempts):
             return
+        if self.hit is not None:
+            self.hit.write(connection)
         if self.kept is not None:
             write_kept(connection, self.kept)
         if self.pair is not None:
@@ -39,6 +42,7 @@ def entry_of(
     kept: KeptOutcome | None = None,
     pair: Pair | None = None,
     ticket: Ticket | None = None,
+    hit: Entry | None = None,
 ) -> Entry:
     """Make the rows, on the event loop, so that the writer only writes.
 
@@ -52,4 +56,5 @@ def entry_of(
         None if key is None or kept is None else kept_row(key_bytes(key), kept),
         pair,
         None if ticket is None else ticket_row(ticket),
+        hit,
     )

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import sqlite3
 
+from cache.calibration import Source
 from router.ledger.errors import FeedbackUnfit, LineUnknown
+from router.ledger.labels import write_label
 from router.ledger.lines import find_line
-from router.ledger.types import Feedback, FeedbackKind, FeedbackTaken, LedgerLine, Outcome, Pair
+from router.ledger.types import (
+    Feedback,
+    FeedbackKind,
+    FeedbackTaken,
+    LabelledPair,
+    LedgerLine,
+    Outcome,
+    Pair,
+)
 
 _ON_HITS = (FeedbackKind.HIT_WRONG, FeedbackKind.HIT_RIGHT)
 _HITS = (Outcome.EXACT, Outcome.NEAR)
@@ -23,6 +33,8 @@ def check_feedback(
     """
     if line is None or (line.namespace, line.caller) != (namespace, caller):
         raise LineUnknown(feedback.line_id)
+    if line.outcome is Outcome.AUDIT:
+        raise LineUnknown(feedback.line_id)  # nobody received its answer
     if feedback.kind in _ON_HITS and line.outcome not in _HITS:
         raise FeedbackUnfit(
             f"{feedback.kind} is said of hits, request {feedback.line_id} is a "
@@ -36,15 +48,43 @@ def check_feedback(
 def write_pair(connection: sqlite3.Connection, line_id: bytes, pair: Pair) -> None:
     """Keep the two texts of a hit for a while."""
     connection.execute(
-        "INSERT OR REPLACE INTO pairs (line_id, asked, stored, expires_at_ms) VALUES (?, ?, ?, ?)",
-        (line_id, pair.asked, pair.stored, pair.expires_at_ms),
+        "INSERT OR REPLACE INTO pairs (line_id, asked, stored, expires_at_ms, is_personal) "
+        "VALUES (?, ?, ?, ?, ?)",
+        (line_id, pair.asked, pair.stored, pair.expires_at_ms, pair.is_personal),
+    )
+
+
+def find_pair(connection: sqlite3.Connection, line_id: bytes) -> Pair | None:
+    """Return the two texts of a hit, None where they are not, or no longer, kept."""
+    row = connection.execute(
+        "SELECT asked, stored, expires_at_ms, is_personal FROM pairs WHERE line_id = ?", (line_id,)
+    ).fetchone()
+    if row is None:
+        return None
+    return Pair(asked=row[0], stored=row[1], expires_at_ms=row[2], is_personal=bool(row[3]))
+
+
+def labelled_by(feedback: Feedback, line: LedgerLine, pair: Pair | None) -> LabelledPair | None:
+    """Return what a word on a hit says of its pair, None where that is not to be kept."""
+    is_kept = pair is not None and not pair.is_personal and feedback.keep_pair_until_ms > 0
+    if pair is None or not is_kept or feedback.kind not in _ON_HITS:
+        return None
+    return LabelledPair(
+        line_id=line.line_id,
+        namespace=line.namespace,
+        asked=pair.asked,
+        stored=pair.stored,
+        is_same=feedback.kind is FeedbackKind.HIT_RIGHT,
+        source=Source.FEEDBACK,
+        at_ms=feedback.at_ms,
+        expires_at_ms=feedback.keep_pair_until_ms,
     )
 
 
 def take_feedback(
     connection: sqlite3.Connection, feedback: Feedback, *, namespace: str, caller: str
 ) -> FeedbackTaken:
-    """Keep a feedback with a copy of its pair; the same kind for the same line only once.
+    """Keep a feedback, and its pair with the label; the same kind for the same line only once.
 
     Raises:
         LineUnknown: no such line, or not received by this caller in this namespace.
@@ -52,12 +92,14 @@ def take_feedback(
     """
     row_id, found = find_line(connection, feedback.line_id) or (0, None)
     line = check_feedback(feedback, found, namespace=namespace, caller=caller)
-    asked, stored = connection.execute(
-        "SELECT asked, stored FROM pairs WHERE line_id = ?", (bytes.fromhex(line.line_id),)
-    ).fetchone() or ("", "")
     cursor = connection.execute(
-        "INSERT INTO feedback (line, kind, at_ms, note, asked, stored) VALUES (?, ?, ?, ?, ?, ?) "
+        "INSERT INTO feedback (line, kind, at_ms, note) VALUES (?, ?, ?, ?) "
         "ON CONFLICT (line, kind) DO NOTHING",
-        (row_id, feedback.kind.value, feedback.at_ms, feedback.note, asked, stored),
+        (row_id, feedback.kind.value, feedback.at_ms, feedback.note),
     )
-    return FeedbackTaken(line=line, is_new=cursor.rowcount == 1)
+    is_new = cursor.rowcount == 1
+    pair = find_pair(connection, bytes.fromhex(line.line_id))
+    labelled = labelled_by(feedback, line, pair)
+    if is_new and labelled is not None:
+        write_label(connection, labelled)
+    return FeedbackTaken(line=line, is_new=is_new, pair=pair)

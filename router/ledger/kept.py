@@ -52,7 +52,7 @@ def find_kept(connection: sqlite3.Connection, key: bytes) -> KeptOutcome | None:
 
 
 def delete_expired(connection: sqlite3.Connection, table: str, now_ms: int, limit: int) -> None:
-    """Delete up to ``limit`` rows of ``kept`` or ``pairs`` whose time is over."""
+    """Delete up to ``limit`` rows of ``kept``, ``pairs`` or ``labels`` whose time is over."""
     connection.execute(
         f"DELETE FROM {table} WHERE rowid IN "
         f"(SELECT rowid FROM {table} WHERE expires_at_ms <= ? LIMIT ?)",

@@ -101,6 +101,38 @@ SELECT hex(lines.line_id) AS line_id, feedback.at_ms, lines.namespace, feedback.
 FROM feedback JOIN lines ON lines.id = feedback.line
 """
 
+_LABELS = """
+CREATE TABLE labels (                      -- pairs of texts for training, with who says what
+    id INTEGER PRIMARY KEY,
+    line_id BLOB NOT NULL, source TEXT NOT NULL,   -- feedback, audit, shadow
+    at_ms INTEGER NOT NULL, namespace TEXT NOT NULL,
+    asked TEXT NOT NULL, stored TEXT NOT NULL,
+    is_same INTEGER NOT NULL,
+    expires_at_ms INTEGER NOT NULL,
+    UNIQUE (line_id, source)
+)
+"""
+
+# Texts labelled by feedback so far move over, and from now on they have an end.
+_MOVE_LABELS = """
+INSERT OR REPLACE INTO labels
+    (line_id, source, at_ms, namespace, asked, stored, is_same, expires_at_ms)
+SELECT lines.line_id, 'feedback', feedback.at_ms, lines.namespace, feedback.asked, feedback.stored,
+       feedback.kind = 'hit_right', feedback.at_ms + 30 * 86400000
+FROM feedback JOIN lines ON lines.id = feedback.line
+WHERE feedback.kind IN ('hit_right', 'hit_wrong') AND feedback.asked <> ''
+ORDER BY feedback.at_ms
+"""
+
+_LABELLED_LINES = """
+CREATE VIEW labelled AS
+SELECT hex(lines.line_id) AS line_id, feedback.at_ms, lines.namespace, feedback.kind,
+       lines.outcome, lines.entry_id, lines.similarity, lines.p_right, lines.model, lines.scorer,
+       labels.asked, labels.stored, feedback.note
+FROM feedback JOIN lines ON lines.id = feedback.line
+LEFT JOIN labels ON labels.line_id = lines.line_id AND labels.source = 'feedback'
+"""
+
 _HOURS = """
 CREATE TABLE hours (                       -- hours of lines whose sums are in hour_sums
     hour INTEGER PRIMARY KEY,              -- since the epoch
@@ -187,6 +219,20 @@ SCHEMA = Schema(
             "CREATE INDEX evidence_at ON evidence (at_s)",
             "CREATE INDEX evidence_of ON evidence (namespace)",
             _ASSURANCE,
+        ),
+        statements(
+            _LABELS,
+            "CREATE INDEX labels_expires ON labels (expires_at_ms)",
+            _MOVE_LABELS,
+            "DROP VIEW labelled",
+            "ALTER TABLE feedback DROP COLUMN asked",
+            "ALTER TABLE feedback DROP COLUMN stored",
+            _LABELLED_LINES,
+            "ALTER TABLE pairs ADD COLUMN is_personal INTEGER NOT NULL DEFAULT 0",
+            "ALTER TABLE tickets ADD COLUMN is_personal INTEGER NOT NULL DEFAULT 0",
+            "ALTER TABLE tickets ADD COLUMN p_right REAL",
+            "ALTER TABLE tickets ADD COLUMN traits TEXT NOT NULL DEFAULT '[]'",
+            "ALTER TABLE tickets ADD COLUMN propensity REAL",
         ),
     ),
 )

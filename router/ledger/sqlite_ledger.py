@@ -35,6 +35,7 @@ from router.ledger.evidence import (
 from router.ledger.feedback import take_feedback
 from router.ledger.foreign import as_ledger_error
 from router.ledger.kept import KeptBounds, KeptIndex, find_kept, key_bytes
+from router.ledger.labels import write_label
 from router.ledger.lines import read_line
 from router.ledger.modes import read_modes, write_mode
 from router.ledger.reader import Reader
@@ -54,6 +55,7 @@ from router.ledger.types import (
     Feedback,
     FeedbackTaken,
     KeptOutcome,
+    LabelledPair,
     LedgerLine,
     Pair,
     RequestKey,
@@ -176,10 +178,13 @@ class SqliteLedger:
         *,
         key: RequestKey | None = None,
         kept: KeptOutcome | None = None,
+        hit: LedgerLine | None = None,
+        pair: Pair | None = None,
     ) -> None:
         """Write an open line and its ticket; see ``Ledger``."""
         check_opening(ticket, line)
-        await self._write(entry_of(line, key, kept, ticket=ticket).write)
+        audited = None if hit is None else entry_of(hit, pair=pair)
+        await self._write(entry_of(line, key, kept, ticket=ticket, hit=audited).write)
         self._remember(key, kept)  # not before: no retry may get a ticket that nobody knows
 
     @asynccontextmanager
@@ -221,6 +226,13 @@ class SqliteLedger:
                 connection, feedback, namespace=namespace, caller=caller
             )
         )
+
+    def label(self, pair: LabelledPair) -> None:
+        """Keep a labelled pair without waiting; see ``Ledger``."""
+        try:
+            self._writer.post(partial(write_label, pair=pair))
+        except StoreUnavailable as error:
+            self._on_failure(error)
 
     async def line(self, line_id: str) -> LedgerLine | None:
         """Return a line as it stands; see ``Ledger``."""

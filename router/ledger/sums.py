@@ -34,6 +34,7 @@ ASSUMPTIONS = (
     "Requests with an unknown price or unknown usage and open tickets are counted, and stand "
     "outside cost, baseline and saved.",
     "Failed requests delivered nothing: their baseline is 0 and their cost counts against savings.",
+    "Audits are no requests: their baseline is 0 and their cost counts against savings.",
     "The service's own machine time is not part of the cost.",
     f"Stage times are exact, by nearest rank, over the newest {MAX_STAGE_LINES:,} requests asked "
     f"for.",
@@ -128,11 +129,14 @@ def totals_of(cells: Iterable[Cell]) -> Totals:
     cells = list(cells)
     priced = [cell for cell in cells if cell.is_priced]
     misses = [cell for cell in cells if cell.outcome == Outcome.MISS.value]
+    requests = [cell for cell in cells if cell.outcome != Outcome.AUDIT.value]
+    n_requests = sum(cell.n for cell in requests)
     cost = sum(cell.cost_nanos for cell in priced)
     baseline = sum(cell.baseline_nanos for cell in priced)
     return Totals(
-        n_requests=sum(cell.n for cell in cells),
-        n_by_outcome=_tally((cell.outcome, cell.n) for cell in cells),
+        n_requests=n_requests,
+        n_audits=sum(cell.n for cell in cells) - n_requests,
+        n_by_outcome=_tally((cell.outcome, cell.n) for cell in requests),
         n_by_miss_reason=_tally((cell.miss_reason, cell.n) for cell in misses),
         n_by_model=_tally((cell.model, cell.n) for cell in cells if cell.model),
         n_priced=sum(cell.n for cell in priced),

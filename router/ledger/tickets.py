@@ -37,6 +37,10 @@ _COLUMNS = (
     "conversation",
     "tags",
     "expires_at_ms",
+    "is_personal",
+    "p_right",
+    "traits",
+    "propensity",
 )
 _INSERT = (
     f"INSERT INTO tickets ({', '.join(_COLUMNS)}, due_at_ms) "
@@ -46,7 +50,7 @@ _SELECT = f"SELECT {', '.join(_COLUMNS)}, spent_at_ms, is_over FROM tickets WHER
 _END = (
     "UPDATE tickets SET is_over = 1, spent_at_ms = ?, due_at_ms = expires_at_ms + ?, "
     "partition = x'', text = '', models = '[]', scores = '[]', user = '', conversation = '', "
-    "tags = '[]' WHERE digest = ?"
+    "tags = '[]', traits = '[]' WHERE digest = ?"
 )
 
 TOKEN_BYTES = 16
@@ -161,6 +165,10 @@ def ticket_row(ticket: Ticket) -> tuple[Any, ...]:
         ticket.conversation,
         _json_of_names(ticket.tags),
         ticket.expires_at_ms,
+        ticket.is_personal,
+        ticket.p_right,
+        "[]" if ticket.is_no_store else json.dumps(ticket.traits),
+        ticket.propensity,
         ticket.expires_at_ms,  # due then
     )
 
@@ -186,6 +194,8 @@ def find_ticket(connection: sqlite3.Connection, digest: bytes) -> FoundTicket | 
         line_id=values.pop("line_id").hex(),
         is_no_store=bool(values.pop("is_no_store")),
         is_audit=bool(values.pop("is_audit")),
+        is_personal=bool(values.pop("is_personal")),
+        traits=tuple(json.loads(values.pop("traits"))),
         models=tuple(json.loads(values.pop("models"))),
         scores=tuple(json.loads(values.pop("scores"))),
         tags=tuple(json.loads(values.pop("tags"))),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cache.calibration import DriftAlarm, Estimate
+from cache.calibration import DriftAlarm, Estimate, Source
 from router.types import Attribution, Face, Mode, Usage
 
 
@@ -18,6 +18,7 @@ class Outcome(StrEnum):
     MISS = "miss"  # a model was called, or named to the app
     BYPASS = "bypass"  # as miss, but the caller or a rule wanted no lookup
     FAILED = "failed"  # no answer
+    AUDIT = "audit"  # no request: a model was called, or is to be by the app, to check a hit
 
 
 class LineState(StrEnum):
@@ -38,6 +39,7 @@ class Cause(StrEnum):
     SHARED = "shared"
     ROUTING = "routing"
     FAILED = "failed"  # paid, and nothing delivered: saved is negative
+    AUDIT = "audit"  # paid to check a hit: saved is negative
 
 
 class Stage(StrEnum):
@@ -89,7 +91,9 @@ class Shadow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerLine:
-    """One request, accounted. ``cost_nanos + saved_nanos == baseline_nanos`` where all are known.
+    """One request, or audit, accounted.
+
+    ``cost_nanos + saved_nanos == baseline_nanos`` where all are known.
 
     Attributes:
         line_id: 32 hex digits; sorts by time; recording one id twice keeps the later state.
@@ -161,7 +165,12 @@ class Ticket:
         text: compared text; empty with no-store.
         is_no_store: the answer must not be kept.
         is_audit: it came with a hit; the call is accounted, its answer replaces nothing.
-        entry_id: for an audit: the entry that was served.
+        is_personal: the text is kept for its user alone.
+        entry_id: the entry that was served; without a hit the nearest one, if it was judged and
+            only not sure enough; else 0.
+        p_right: what was thought of that entry; None when nothing was judged.
+        traits: how its text differs.
+        propensity: for an audit: how probable it was to be chosen, in (0, 1].
         models: the models whose answer is expected, best first.
         ttl_s: seconds a stored answer will live.
         scores: P(adequate) per tier for the text; may be empty.
@@ -176,7 +185,11 @@ class Ticket:
     text: str
     is_no_store: bool
     is_audit: bool = False
+    is_personal: bool = False
     entry_id: int = 0
+    p_right: float | None = None
+    traits: tuple[str, ...] = ()
+    propensity: float | None = None
     models: tuple[str, ...] = ()
     ttl_s: int = 0
     scores: tuple[float, ...] = ()
@@ -221,12 +234,18 @@ class FeedbackKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feedback:
-    """A caller's word on one line."""
+    """A caller's word on one line.
+
+    Attributes:
+        keep_pair_until_ms: milliseconds since the epoch; until then the pair of texts it labels is
+            kept for training; 0: it is not kept.
+    """
 
     line_id: str
     kind: FeedbackKind
     at_ms: int
     note: str = ""
+    keep_pair_until_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,26 +255,55 @@ class FeedbackTaken:
     Attributes:
         line: the line it speaks of.
         is_new: False when the same was said of the line before; then nothing was written.
+        pair: the texts of a near-duplicate hit, as long as they are kept.
     """
 
     line: LedgerLine
     is_new: bool
+    pair: Pair | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
     """The two texts that a near-duplicate hit took for the same question.
 
-    Kept only until ``expires_at_ms``; feedback on the line keeps a copy, for training.
+    Kept only until ``expires_at_ms``; feedback on the line makes a ``LabelledPair`` of it.
 
     Attributes:
         asked: compared text of the request.
         stored: canonical text of the entry that was served.
         expires_at_ms: milliseconds since the epoch.
+        is_personal: it is kept to act on feedback, and never becomes a labelled pair.
     """
 
     asked: str
     stored: str
+    expires_at_ms: int
+    is_personal: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledPair:
+    """Two texts, and whether the answer to the one serves the other. For training.
+
+    One for each line and source; a later word of the same source on the same line replaces it.
+
+    Attributes:
+        line_id: the request it was learned from.
+        asked: compared text of that request.
+        stored: canonical text of the entry.
+        is_same: whether the entry's answer serves.
+        at_ms: when that was said, milliseconds since the epoch.
+        expires_at_ms: until when it is kept.
+    """
+
+    line_id: str
+    namespace: str
+    asked: str
+    stored: str
+    is_same: bool
+    source: Source
+    at_ms: int
     expires_at_ms: int
 
 
@@ -283,8 +331,11 @@ class Totals:
     """Sums over lines. The identity cost + saved = baseline holds in every one, to the nano.
 
     Attributes:
-        n_requests: all lines: ``n_priced + n_unpriced + n_usage_unknown + n_open``.
-        n_by_outcome: lines per ``Outcome``, most first.
+        n_requests: lines of requests, which audits are not: together with ``n_audits`` they are
+            ``n_priced + n_unpriced + n_usage_unknown + n_open``.
+        n_audits: lines of audits: no request, and their cost has no baseline, so that it is taken
+            off what was saved.
+        n_by_outcome: requests per ``Outcome``, most first.
         n_by_miss_reason: misses per reason, most first.
         n_by_model: misses and bypasses per model that answered or was named to the app, most
             first; hits and shared answers count for nobody.
@@ -311,6 +362,7 @@ class Totals:
     """
 
     n_requests: int = 0
+    n_audits: int = 0
     n_by_outcome: tuple[tuple[str, int], ...] = ()
     n_by_miss_reason: tuple[tuple[str, int], ...] = ()
     n_by_model: tuple[tuple[str, int], ...] = ()

@@ -6,6 +6,7 @@ import sqlite3
 
 from router.ledger.evidence import expire_evidence
 from router.ledger.kept import delete_expired
+from router.ledger.labels import trim_labels
 from router.ledger.tickets import expire
 
 EXPIRY_BATCH = 500  # rows of each kind that one call looks at
@@ -13,9 +14,10 @@ EXPIRY_BATCH = 500  # rows of each kind that one call looks at
 
 def expire_all(connection: sqlite3.Connection, now_ms: int) -> int:
     """Do up to ``EXPIRY_BATCH`` of each kind of work; return how many tickets expired."""
-    for table in ("kept", "pairs"):
+    for table in ("kept", "pairs", "labels"):
         delete_expired(connection, table, now_ms, EXPIRY_BATCH)
     expire_evidence(connection, now_ms / 1e3, EXPIRY_BATCH)
+    trim_labels(connection)
     return expire(connection, now_ms, EXPIRY_BATCH)
 
 

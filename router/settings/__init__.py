@@ -6,7 +6,7 @@
 
 from router.settings.loading import load, parse
 from router.settings.mistakes import Mistake, SettingsError
-from router.settings.tables import CacheTable, Limits, RoutingTable, Service
+from router.settings.tables import AuditsTable, CacheTable, Limits, RoutingTable, Service
 from router.settings.values import (
     ModelSpec,
     NamespacePolicy,
@@ -16,6 +16,7 @@ from router.settings.values import (
 )
 
 __all__ = [
+    "AuditsTable",
     "CacheTable",
     "Limits",
     "Mistake",

@@ -61,6 +61,7 @@ def check_across(file: SettingsFile, environ: Mapping[str, str], findings: Findi
     _check_models(file, findings)
     _check_baseline(file, findings)
     _check_namespaces(file, findings)
+    _check_audits(file, findings)
     _check_masks(("cache", "system_prompt_masks"), file.cache.system_prompt_masks, findings)
 
 
@@ -310,6 +311,23 @@ def _check_namespaces(file: SettingsFile, findings: Findings) -> None:
                 )
         masks_place = (*place, "system_prompt_masks")
         _check_masks(masks_place, table.system_prompt_masks or (), findings)
+
+
+def _check_audits(file: SettingsFile, findings: Findings) -> None:
+    """Warn where audits are asked for and no money is given."""
+    if file.audits.budget_usd_per_day > 0:
+        return
+    shares: dict[Place, float] = {("audits", "share"): file.audits.share}
+    for name, table in file.namespaces.named.items():
+        shares["namespaces", name, "audit_share"] = table.audit_share or 0.0
+    for place, share in shares.items():
+        if share > 0:
+            findings.warn(
+                place,
+                share,
+                "0, as audits.budget_usd_per_day is 0",
+                "raise the budget: without one no hit is audited",
+            )
 
 
 def _check_masks(place: Place, masks: Iterable[str], findings: Findings) -> None:

@@ -151,6 +151,7 @@ def _build(
         service=file.service.model_copy(update={"data_folder": folder}),
         limits=file.limits,
         cache=file.cache,
+        audits=file.audits,
         routing=file.routing,
         providers=providers,
         models={name: _model(name, table, prices) for name, table in file.models.items()},
@@ -235,6 +236,8 @@ def _default_policy(file: SettingsFile) -> NamespacePolicy:
             regenerate_s=cache.regenerate_s,
         ),
         quality_target=file.routing.quality_target,
+        audit_share=file.audits.share,
+        shadow_share=file.audits.shadow_share,
         system_prompt_masks=tuple(re.compile(mask) for mask in cache.system_prompt_masks),
     )
 
@@ -258,6 +261,8 @@ def _policy(table: NamespaceTable, default: NamespacePolicy) -> NamespacePolicy:
             regenerate_s=own(table.regenerate_s, reuse.regenerate_s),
         ),
         quality_target=own(table.quality_target, default.quality_target),
+        audit_share=own(table.audit_share, default.audit_share),
+        shadow_share=own(table.shadow_share, default.shadow_share),
         allowed_models=tuple(table.allowed_models or ()),
         pinned_model=table.pinned_model or "",
         system_prompt_masks=(

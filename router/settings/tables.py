@@ -18,6 +18,7 @@ WholeSeconds = Annotated[int, Field(ge=0, le=10 * 365 * 86_400)]
 Cosine = Annotated[float, Field(ge=-1, le=1)]
 Portion = Annotated[float, Field(ge=0, le=1)]
 Target = Annotated[float, Field(gt=0, le=1)]
+UsdPerDay = Annotated[float, Field(ge=0, le=1_000_000)]
 UsdPerMtok = Annotated[float, Field(ge=0, le=1_000_000)]
 Tokens = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Capability = Literal["tools", "vision", "json"]
@@ -40,7 +41,6 @@ class Service(Table):
         drain_s: seconds running requests get when the service is told to stop.
         ticket_ttl_s: seconds an advisor's ticket may be redeemed.
         request_id_ttl_s: seconds the outcome of a request id is kept.
-        audit_share: share of hits that carry an audit ticket, in [0, 1].
     """
 
     listen: str = "127.0.0.1:50051"
@@ -50,7 +50,6 @@ class Service(Table):
     drain_s: Seconds = 10.0
     ticket_ttl_s: Annotated[int, Field(ge=1, le=7 * 86_400)] = 600
     request_id_ttl_s: Annotated[int, Field(ge=1, le=30 * 86_400)] = 86_400
-    audit_share: Portion = 0.0
 
 
 class Limits(Table):
@@ -112,6 +111,29 @@ class CacheTable(Table):
     system_prompt_masks: list[str] = []
 
 
+class AuditsTable(Table):
+    """``[audits]``: how wrong hits, and misses that need not be, are found while it runs.
+
+    Attributes:
+        share: of near-duplicate hits that are also answered by the model that made the entry, and
+            compared, in [0, 1]; of every namespace that says nothing else. 0: none.
+        twin_share: share of those for which that model is asked twice, to learn how often two
+            right answers look different; by the gateway only.
+        budget_usd_per_day: for all audits together, by the day in UTC; 0: none is made.
+        max_waiting: comparisons waiting; one more is not made.
+        shadow_share: of near misses whose answer is compared with the nearest entry's when it comes
+            anyway: costs no call; of every namespace that says nothing else.
+        keep_pairs_days: how long labelled pairs of texts are kept for training; 0: not at all.
+    """
+
+    share: Portion = 0.0
+    twin_share: Portion = 0.2
+    budget_usd_per_day: UsdPerDay = 1.0
+    max_waiting: Annotated[int, Field(ge=1, le=100_000)] = 100
+    shadow_share: Portion = 0.25
+    keep_pairs_days: Annotated[int, Field(ge=0, le=3_650)] = 30
+
+
 class RoutingTable(Table):
     """``[routing]``: which models, how sure, how patient.
 
@@ -170,7 +192,7 @@ class ModelTable(Table):
 
 
 class NamespaceTable(Table):
-    """``[namespaces.NAME]``: what differs from ``[service]``, ``[cache]`` and ``[routing]``."""
+    """``[namespaces.NAME]``: what differs from the tables for all."""
 
     mode: Annotated[Mode, Field(strict=False)] | None = None
     share: Annotated[Share, Field(strict=False)] | None = None
@@ -180,6 +202,8 @@ class NamespaceTable(Table):
     ttl_s: WholeSeconds | None = None
     freshness_s: WholeSeconds | None = None
     regenerate_s: WholeSeconds | None = None
+    audit_share: Portion | None = None
+    shadow_share: Portion | None = None
     quality_target: Target | None = None
     allowed_models: list[str] | None = None
     pinned_model: str | None = None
@@ -206,6 +230,7 @@ class SettingsFile(Table):
     service: Service = Service()
     limits: Limits = Limits()
     cache: CacheTable = CacheTable()
+    audits: AuditsTable = AuditsTable()
     routing: RoutingTable = RoutingTable()
     providers: dict[str, ProviderTable] = {}
     models: dict[str, ModelTable] = {}

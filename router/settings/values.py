@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cache.types import ReusePolicy
 from router.errors import UnknownNamespace
 from router.prices import PriceList
 from router.settings.mistakes import Mistake
-from router.settings.tables import CacheTable, Limits, RoutingTable, Service
+from router.settings.tables import AuditsTable, CacheTable, Limits, RoutingTable, Service
 from router.types import Mode, Share
 
 
@@ -89,6 +89,8 @@ class NamespacePolicy:
     Attributes:
         allowed_models: only these may answer; empty: all.
         pinned_model: only this one may answer; empty: any.
+        audit_share: of near-duplicate hits that are audited, in [0, 1].
+        shadow_share: of near misses that are compared when their answer comes, in [0, 1].
         system_prompt_masks: spans of the system prompt that the partition key ignores.
     """
 
@@ -98,6 +100,8 @@ class NamespacePolicy:
     quality_target: float
     allowed_models: tuple[str, ...] = ()
     pinned_model: str = ""
+    audit_share: float = 0.0
+    shadow_share: float = 0.0
     system_prompt_masks: tuple[re.Pattern[str], ...] = ()
 
 
@@ -118,6 +122,7 @@ class Settings:
     service: Service
     limits: Limits
     cache: CacheTable
+    audits: AuditsTable
     routing: RoutingTable
     providers: Mapping[str, Provider]
     models: Mapping[str, ModelSpec]
@@ -127,6 +132,18 @@ class Settings:
     is_closed: bool = False
     path: Path | None = None
     warnings: tuple[Mistake, ...] = ()
+
+    def unaudited(self) -> Settings:
+        """Return the same settings with nothing audited or compared, as replays need them."""
+
+        def off(policy: NamespacePolicy) -> NamespacePolicy:
+            return replace(policy, audit_share=0.0, shadow_share=0.0)
+
+        return replace(
+            self,
+            default_policy=off(self.default_policy),
+            policies={name: off(policy) for name, policy in self.policies.items()},
+        )
 
     def policy(self, namespace: str) -> NamespacePolicy:
         """Return the rules of a namespace.

@@ -38,6 +38,7 @@ from router.ledger.types import (
     LedgerLine,
     LineState,
     Outcome,
+    Pair,
     RequestKey,
     SavingsQuery,
     Shadow,
@@ -438,6 +439,61 @@ async def test_a_word_on_hits_is_not_said_of_misses(ledger: Ledger) -> None:
         await ledger.feedback(
             said(failed, FeedbackKind.NOT_ADEQUATE), namespace="shop", caller="app"
         )
+
+
+async def test_feedback_labels_the_pair_it_speaks_of(ledger: Ledger) -> None:
+    """Who acts on it gets both texts, also when the word is no news."""
+    pair = Pair(asked="reset it", stored="how to reset it?", expires_at_ms=NOW_MS + 1)
+    ledger.note(a_hit(outcome=Outcome.NEAR), pair=pair)
+
+    first = await ledger.feedback(said(a_hit()), namespace="shop", caller="app")
+    again = await ledger.feedback(said(a_hit()), namespace="shop", caller="app")
+
+    assert (first.pair, again.pair) == (pair, pair)
+
+
+async def test_an_audit_is_nobodys_answer(ledger: Ledger) -> None:
+    """Its line looks like none to whoever wants to judge it."""
+    await ledger.record(a_line(outcome=Outcome.AUDIT, cause=Cause.AUDIT, baseline_nanos=0))
+
+    with pytest.raises(LineUnknown):
+        await ledger.feedback(said(a_line(), FeedbackKind.ADEQUATE), namespace="shop", caller="app")
+
+
+# --- audits
+
+
+async def test_an_audits_ticket_comes_with_the_line_of_its_hit(ledger: Ledger) -> None:
+    """One transaction; the hit's figures stand, the audit's are open and then its own."""
+    hit = a_hit(outcome=Outcome.NEAR, cause=Cause.NEAR)
+    audit = an_open_line(1, outcome=Outcome.AUDIT, cause=Cause.AUDIT)
+    ticket = a_ticket(
+        audit,
+        is_audit=True,
+        is_personal=True,
+        entry_id=7,
+        p_right=0.97,
+        traits=("slot:for", "kind:name"),
+        propensity=0.02,
+    )
+    pair = Pair(asked="a", stored="b", expires_at_ms=NOW_MS + 1)
+
+    await ledger.open_ticket(ticket, audit, hit=hit, pair=pair)
+    before = (await ledger.savings(EVERYTHING)).totals
+    async with ledger.redeem(TOKEN, namespace="shop", caller="app", now_ms=NOW_MS) as redemption:
+        found = redemption.ticket
+        await redemption.settle(replace(closed(audit), baseline_nanos=0))
+    after = (await ledger.savings(EVERYTHING)).totals
+    taken = await ledger.feedback(said(hit), namespace="shop", caller="app")
+
+    assert found == ticket
+    assert await ledger.line(hit.line_id) == hit
+    assert taken.pair == pair
+    assert (before.n_requests, before.n_audits, before.n_open) == (1, 1, 1)
+    assert (after.n_requests, after.n_audits, after.n_open) == (1, 1, 0)
+    assert dict(after.saved_by_cause) == {"near": 2_600_000, "audit": -520_000}
+    assert after.saved_nanos == 2_600_000 - 520_000
+    assert dict(after.n_by_outcome) == {"near": 1}
 
 
 # --- modes

@@ -403,58 +403,80 @@ async def test_shadow_savings_of_an_app_are_known_when_it_stores(
     assert sums.shadow_saved_usd_nanos == 2 * LARGE_NANOS - SMALL_NANOS
 
 
+STORED = "How do I bake sourdough bread at home?"
+ASKED = "How can I bake sourdough bread at home?"
+AUDITED = {"audits.share": 1.0, "cache.min_similarity": 0.85}
+
+
 async def test_an_audited_hit_asks_for_the_models_own_answer(tmp_path: Path) -> None:
-    """With audit_share = 1 every hit brings a ticket; its store costs and replaces nothing."""
-    overrides = {"service.audit_share": 1.0}
+    """With share = 1 every near hit brings a ticket; the call is an audit's cost, not the hit's."""
     async with (
-        serving(tmp_path / "data", overrides=overrides) as service,
+        serving(tmp_path / "data", overrides=AUDITED) as service,
         service.client("acme") as client,
     ):
-        found = await client.look_up(PROMPT)
-        await client.store(found, "By rising magma.", usage=WIRE_USAGE, model="small")
+        found = await client.look_up(STORED)
+        await client.store(found, "Mix, wait, bake.", usage=WIRE_USAGE, model="small")
 
-        hit = await client.look_up(PROMPT)
+        hit = await client.look_up(ASKED)
         before = await totals(client, "acme")
         audited = await client.advisor.Store(
             advisor_pb2.StoreRequest(
                 ticket=hit.hit.audit_ticket.token,
                 namespace="acme",
-                answer=chat_pb2.Answer(text="Magma rises."),
+                answer=chat_pb2.Answer(text="Mix it, wait, and bake it.", finish_reason="stop"),
                 usage=WIRE_USAGE,
                 model="small",
             )
         )
         after = await totals(client, "acme")
-        still = await client.look_up(PROMPT)
+        still = await client.look_up(ASKED)
 
-    assert hit.hit.answer.text == "By rising magma."
+    assert hit.hit.answer.text == "Mix, wait, bake."
     assert len(hit.hit.audit_ticket.token) == 16
     assert hit.hit.audit_ticket.expires_at_ms == int(START_S * 1e3) + 600_000
-    assert (before.n_open, before.n_priced) == (1, 1)
+    assert hit.cost.saved_usd_nanos == LARGE_NANOS, "known at once, whatever becomes of the audit"
+    assert (before.n_requests, before.n_audits, before.n_open) == (2, 1, 1)
     assert (audited.entry_id, audited.not_stored_reason) == ("", "audit")
     assert audited.cost.cost_usd_nanos == SMALL_NANOS
-    assert audited.cost.saved_usd_nanos == LARGE_NANOS - SMALL_NANOS
-    assert (after.n_open, after.n_priced) == (0, 2)
-    assert still.hit.answer.text == "By rising magma."
+    assert audited.cost.saved_usd_nanos == -SMALL_NANOS
+    assert (after.n_requests, after.n_audits, after.n_open) == (2, 1, 0)
+    assert after.saved_usd_nanos_by_cause["audit"] == -SMALL_NANOS
+    assert after.saved_usd_nanos == before.saved_usd_nanos - SMALL_NANOS
+    assert still.hit.answer.text == "Mix, wait, bake."
 
 
-async def test_an_audit_whose_call_failed_leaves_a_hit(tmp_path: Path) -> None:
-    """The stored answer was served all the same, so the request did not fail."""
-    overrides = {"service.audit_share": 1.0}
+async def test_an_audit_nobody_made_leaves_the_hit_as_it_was(tmp_path: Path) -> None:
+    """The app's call failed, or the ticket was never brought back: what was saved stands."""
     async with (
-        serving(tmp_path / "data", overrides=overrides) as service,
+        serving(tmp_path / "data", overrides=AUDITED) as service,
         service.client("acme") as client,
     ):
-        found = await client.look_up(PROMPT)
-        await client.store(found, "By rising magma.", usage=WIRE_USAGE, model="small")
-        hit = await client.look_up(PROMPT)
-
+        found = await client.look_up(STORED)
+        await client.store(found, "Mix, wait, bake.", usage=WIRE_USAGE, model="small")
+        hit = await client.look_up(ASKED)
         await client.advisor.Store(
             advisor_pb2.StoreRequest(ticket=hit.hit.audit_ticket.token, namespace="acme")
         )
         sums = await totals(client, "acme")
 
-    assert dict(sums.n_by_outcome) == {"miss": 1, "exact": 1}
+    assert dict(sums.n_by_outcome) == {"miss": 1, "near": 1}
+    assert (sums.n_audits, sums.n_usage_unknown) == (1, 1)
+    assert sums.saved_usd_nanos_by_cause["near"] == LARGE_NANOS
+
+
+async def test_an_exact_hit_is_not_audited(tmp_path: Path) -> None:
+    """The same question has the same answer."""
+    async with (
+        serving(tmp_path / "data", overrides=AUDITED) as service,
+        service.client("acme") as client,
+    ):
+        found = await client.look_up(STORED)
+        await client.store(found, "Mix, wait, bake.", usage=WIRE_USAGE, model="small")
+
+        hit = await client.look_up(STORED)
+
+    assert hit.cache.outcome == EXACT
+    assert not hit.hit.HasField("audit_ticket")
 
 
 @pytest.mark.parametrize("upstream_ms", [-1.0, float("nan"), float("inf")])

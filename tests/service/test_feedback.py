@@ -32,16 +32,18 @@ async def test_a_wrong_hit_is_not_served_again(service: Service, client: Client)
     assert after.answer.text == "Right."
 
 
-async def test_a_wrong_near_hit_removes_the_entry_that_served(client: Client) -> None:
-    """Who asked the stored question itself gets a fresh answer, too."""
+async def test_a_wrong_near_hit_is_refuted_for_that_text_alone(client: Client) -> None:
+    """Who asks the stored question itself still gets its answer."""
     await client.complete("How do I bake sourdough bread at home?")
     near = await client.complete("How can I bake sourdough bread at home?")
     assert near.report.cache.outcome == NEAR
 
     await client.report(near.report.response_id, WRONG)
 
-    done = await client.complete("How do I bake sourdough bread at home?")
-    assert done.report.cache.outcome == MISS
+    again = await client.complete("How can I bake sourdough bread at home?")
+    same = await client.complete("How do I bake sourdough bread at home?")
+    assert again.report.cache.outcome == MISS
+    assert same.report.cache.outcome == EXACT
 
 
 async def test_the_same_word_twice_is_one_word(client: Client) -> None:

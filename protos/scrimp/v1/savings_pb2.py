@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17scrimp/v1/savings.proto\x12\tscrimp.v1\"\xb1\x01\n\rSavingsFilter\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x0f\n\x07\x66\x65\x61ture\x18\x03 \x01(\t\x12\x14\n\x0c\x63onversation\x18\x04 \x01(\t\x12\x15\n\x08since_ms\x18\x05 \x01(\x03H\x00\x88\x01\x01\x12\x15\n\x08until_ms\x18\x06 \x01(\x03H\x01\x88\x01\x01\x12\x10\n\x08group_by\x18\x07 \x03(\tB\x0b\n\t_since_msB\x0b\n\t_until_ms\"=\n\x11GetSavingsRequest\x12(\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x18.scrimp.v1.SavingsFilter\">\n\x12GetSavingsResponse\x12(\n\x06report\x18\x01 \x01(\x0b\x32\x18.scrimp.v1.SavingsReport\"g\n\x13WatchSavingsRequest\x12(\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x18.scrimp.v1.SavingsFilter\x12\x17\n\ninterval_s\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\r\n\x0b_interval_s\"@\n\x14WatchSavingsResponse\x12(\n\x06report\x18\x01 \x01(\x0b\x32\x18.scrimp.v1.SavingsReport\"\xf9\x06\n\x06Totals\x12\x12\n\nn_requests\x18\x01 \x01(\x04\x12\x37\n\x0cn_by_outcome\x18\x02 \x03(\x0b\x32!.scrimp.v1.Totals.NByOutcomeEntry\x12>\n\x10n_by_miss_reason\x18\x03 \x03(\x0b\x32$.scrimp.v1.Totals.NByMissReasonEntry\x12\x33\n\nn_by_model\x18\x04 \x03(\x0b\x32\x1f.scrimp.v1.Totals.NByModelEntry\x12\x10\n\x08n_priced\x18\x05 \x01(\x04\x12\x12\n\nn_unpriced\x18\x06 \x01(\x04\x12\x17\n\x0fn_usage_unknown\x18\x07 \x01(\x04\x12\x0e\n\x06n_open\x18\x08 \x01(\x04\x12\x16\n\x0e\x63ost_usd_nanos\x18\t \x01(\x03\x12\x1a\n\x12\x62\x61seline_usd_nanos\x18\n \x01(\x03\x12\x17\n\x0fsaved_usd_nanos\x18\x0b \x01(\x03\x12M\n\x18saved_usd_nanos_by_cause\x18\x0c \x03(\x0b\x32+.scrimp.v1.Totals.SavedUsdNanosByCauseEntry\x12\x1f\n\x17unpriced_cost_usd_nanos\x18\r \x01(\x03\x12\x14\n\x0cinput_tokens\x18\x0e \x01(\x04\x12\x15\n\routput_tokens\x18\x0f \x01(\x04\x12\x12\n\nn_attempts\x18\x10 \x01(\x04\x12\x19\n\x11n_failed_attempts\x18\x11 \x01(\x04\x12\x1d\n\x15\x66\x61iled_cost_usd_nanos\x18\x12 \x01(\x03\x12\x15\n\rn_shadow_hits\x18\x13 \x01(\x04\x12\x1e\n\x16shadow_saved_usd_nanos\x18\x14 \x01(\x03\x12\x18\n\x10n_shadow_unknown\x18\x15 \x01(\x04\x1a\x31\n\x0fNByOutcomeEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a\x34\n\x12NByMissReasonEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a/\n\rNByModelEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a;\n\x19SavedUsdNanosByCauseEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"?\n\x0cSavingsGroup\x12\x0c\n\x04keys\x18\x01 \x03(\t\x12!\n\x06totals\x18\x02 \x01(\x0b\x32\x11.scrimp.v1.Totals\"E\n\tStageTime\x12\r\n\x05stage\x18\x01 \x01(\t\x12\t\n\x01n\x18\x02 \x01(\x04\x12\x0e\n\x06p50_ms\x18\x03 \x01(\x01\x12\x0e\n\x06p99_ms\x18\x04 \x01(\x01\";\n\x05\x43hurn\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x10\n\x08n_misses\x18\x03 \x01(\x04\"G\n\tErrorRate\x12\r\n\x05value\x18\x01 \x01(\x01\x12\x0b\n\x03low\x18\x02 \x01(\x01\x12\x0c\n\x04high\x18\x03 \x01(\x01\x12\x10\n\x08n_audits\x18\x04 \x01(\x04\"8\n\x05\x44rift\x12\x0e\n\x06\x62\x65\x66ore\x18\x01 \x01(\x01\x12\x0e\n\x06recent\x18\x02 \x01(\x01\x12\x0f\n\x07p_value\x18\x03 \x01(\x01\"\xaf\x02\n\tAssurance\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.scrimp.v1.AssuranceState\x12\x0e\n\x06target\x18\x03 \x01(\x01\x12\x18\n\x0bmin_p_right\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x16\n\x0en_observations\x18\x05 \x01(\x04\x12 \n\x13labels_still_needed\x18\x06 \x01(\x04H\x01\x88\x01\x01\x12(\n\nerror_rate\x18\x07 \x01(\x0b\x32\x14.scrimp.v1.ErrorRate\x12\x0e\n\x06\x62\x61rred\x18\x08 \x03(\t\x12\x1f\n\x05\x64rift\x18\t \x01(\x0b\x32\x10.scrimp.v1.DriftB\x0e\n\x0c_min_p_rightB\x16\n\x14_labels_still_needed\"\xe0\x01\n\rSavingsReport\x12!\n\x06totals\x18\x01 \x01(\x0b\x32\x11.scrimp.v1.Totals\x12\'\n\x06groups\x18\x02 \x03(\x0b\x32\x17.scrimp.v1.SavingsGroup\x12$\n\x06stages\x18\x03 \x03(\x0b\x32\x14.scrimp.v1.StageTime\x12\x13\n\x0b\x61ssumptions\x18\x04 \x03(\t\x12\x1f\n\x05\x63hurn\x18\x05 \x03(\x0b\x32\x10.scrimp.v1.Churn\x12\'\n\tassurance\x18\x06 \x03(\x0b\x32\x14.scrimp.v1.Assurance*\x94\x01\n\x0e\x41ssuranceState\x12\x1f\n\x1b\x41SSURANCE_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x41SSURANCE_STATE_CERTIFIED\x10\x01\x12\x1f\n\x1b\x41SSURANCE_STATE_UNCERTIFIED\x10\x02\x12!\n\x1d\x41SSURANCE_STATE_THIN_EVIDENCE\x10\x03\x32\xa7\x01\n\x07Savings\x12I\n\nGetSavings\x12\x1c.scrimp.v1.GetSavingsRequest\x1a\x1d.scrimp.v1.GetSavingsResponse\x12Q\n\x0cWatchSavings\x12\x1e.scrimp.v1.WatchSavingsRequest\x1a\x1f.scrimp.v1.WatchSavingsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17scrimp/v1/savings.proto\x12\tscrimp.v1\"\xb1\x01\n\rSavingsFilter\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x0f\n\x07\x66\x65\x61ture\x18\x03 \x01(\t\x12\x14\n\x0c\x63onversation\x18\x04 \x01(\t\x12\x15\n\x08since_ms\x18\x05 \x01(\x03H\x00\x88\x01\x01\x12\x15\n\x08until_ms\x18\x06 \x01(\x03H\x01\x88\x01\x01\x12\x10\n\x08group_by\x18\x07 \x03(\tB\x0b\n\t_since_msB\x0b\n\t_until_ms\"=\n\x11GetSavingsRequest\x12(\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x18.scrimp.v1.SavingsFilter\">\n\x12GetSavingsResponse\x12(\n\x06report\x18\x01 \x01(\x0b\x32\x18.scrimp.v1.SavingsReport\"g\n\x13WatchSavingsRequest\x12(\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x18.scrimp.v1.SavingsFilter\x12\x17\n\ninterval_s\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\r\n\x0b_interval_s\"@\n\x14WatchSavingsResponse\x12(\n\x06report\x18\x01 \x01(\x0b\x32\x18.scrimp.v1.SavingsReport\"\x8b\x07\n\x06Totals\x12\x12\n\nn_requests\x18\x01 \x01(\x04\x12\x37\n\x0cn_by_outcome\x18\x02 \x03(\x0b\x32!.scrimp.v1.Totals.NByOutcomeEntry\x12>\n\x10n_by_miss_reason\x18\x03 \x03(\x0b\x32$.scrimp.v1.Totals.NByMissReasonEntry\x12\x33\n\nn_by_model\x18\x04 \x03(\x0b\x32\x1f.scrimp.v1.Totals.NByModelEntry\x12\x10\n\x08n_priced\x18\x05 \x01(\x04\x12\x12\n\nn_unpriced\x18\x06 \x01(\x04\x12\x17\n\x0fn_usage_unknown\x18\x07 \x01(\x04\x12\x0e\n\x06n_open\x18\x08 \x01(\x04\x12\x16\n\x0e\x63ost_usd_nanos\x18\t \x01(\x03\x12\x1a\n\x12\x62\x61seline_usd_nanos\x18\n \x01(\x03\x12\x17\n\x0fsaved_usd_nanos\x18\x0b \x01(\x03\x12M\n\x18saved_usd_nanos_by_cause\x18\x0c \x03(\x0b\x32+.scrimp.v1.Totals.SavedUsdNanosByCauseEntry\x12\x1f\n\x17unpriced_cost_usd_nanos\x18\r \x01(\x03\x12\x14\n\x0cinput_tokens\x18\x0e \x01(\x04\x12\x15\n\routput_tokens\x18\x0f \x01(\x04\x12\x12\n\nn_attempts\x18\x10 \x01(\x04\x12\x19\n\x11n_failed_attempts\x18\x11 \x01(\x04\x12\x1d\n\x15\x66\x61iled_cost_usd_nanos\x18\x12 \x01(\x03\x12\x15\n\rn_shadow_hits\x18\x13 \x01(\x04\x12\x1e\n\x16shadow_saved_usd_nanos\x18\x14 \x01(\x03\x12\x18\n\x10n_shadow_unknown\x18\x15 \x01(\x04\x12\x10\n\x08n_audits\x18\x16 \x01(\x04\x1a\x31\n\x0fNByOutcomeEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a\x34\n\x12NByMissReasonEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a/\n\rNByModelEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a;\n\x19SavedUsdNanosByCauseEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"?\n\x0cSavingsGroup\x12\x0c\n\x04keys\x18\x01 \x03(\t\x12!\n\x06totals\x18\x02 \x01(\x0b\x32\x11.scrimp.v1.Totals\"E\n\tStageTime\x12\r\n\x05stage\x18\x01 \x01(\t\x12\t\n\x01n\x18\x02 \x01(\x04\x12\x0e\n\x06p50_ms\x18\x03 \x01(\x01\x12\x0e\n\x06p99_ms\x18\x04 \x01(\x01\";\n\x05\x43hurn\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x10\n\x08n_misses\x18\x03 \x01(\x04\"G\n\tErrorRate\x12\r\n\x05value\x18\x01 \x01(\x01\x12\x0b\n\x03low\x18\x02 \x01(\x01\x12\x0c\n\x04high\x18\x03 \x01(\x01\x12\x10\n\x08n_audits\x18\x04 \x01(\x04\"8\n\x05\x44rift\x12\x0e\n\x06\x62\x65\x66ore\x18\x01 \x01(\x01\x12\x0e\n\x06recent\x18\x02 \x01(\x01\x12\x0f\n\x07p_value\x18\x03 \x01(\x01\"\xaf\x02\n\tAssurance\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.scrimp.v1.AssuranceState\x12\x0e\n\x06target\x18\x03 \x01(\x01\x12\x18\n\x0bmin_p_right\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x16\n\x0en_observations\x18\x05 \x01(\x04\x12 \n\x13labels_still_needed\x18\x06 \x01(\x04H\x01\x88\x01\x01\x12(\n\nerror_rate\x18\x07 \x01(\x0b\x32\x14.scrimp.v1.ErrorRate\x12\x0e\n\x06\x62\x61rred\x18\x08 \x03(\t\x12\x1f\n\x05\x64rift\x18\t \x01(\x0b\x32\x10.scrimp.v1.DriftB\x0e\n\x0c_min_p_rightB\x16\n\x14_labels_still_needed\"\xe0\x01\n\rSavingsReport\x12!\n\x06totals\x18\x01 \x01(\x0b\x32\x11.scrimp.v1.Totals\x12\'\n\x06groups\x18\x02 \x03(\x0b\x32\x17.scrimp.v1.SavingsGroup\x12$\n\x06stages\x18\x03 \x03(\x0b\x32\x14.scrimp.v1.StageTime\x12\x13\n\x0b\x61ssumptions\x18\x04 \x03(\t\x12\x1f\n\x05\x63hurn\x18\x05 \x03(\x0b\x32\x10.scrimp.v1.Churn\x12\'\n\tassurance\x18\x06 \x03(\x0b\x32\x14.scrimp.v1.Assurance*\x94\x01\n\x0e\x41ssuranceState\x12\x1f\n\x1b\x41SSURANCE_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x41SSURANCE_STATE_CERTIFIED\x10\x01\x12\x1f\n\x1b\x41SSURANCE_STATE_UNCERTIFIED\x10\x02\x12!\n\x1d\x41SSURANCE_STATE_THIN_EVIDENCE\x10\x03\x32\xa7\x01\n\x07Savings\x12I\n\nGetSavings\x12\x1c.scrimp.v1.GetSavingsRequest\x1a\x1d.scrimp.v1.GetSavingsResponse\x12Q\n\x0cWatchSavings\x12\x1e.scrimp.v1.WatchSavingsRequest\x1a\x1f.scrimp.v1.WatchSavingsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,8 +39,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TOTALS_NBYMODELENTRY']._serialized_options = b'8\001'
   _globals['_TOTALS_SAVEDUSDNANOSBYCAUSEENTRY']._loaded_options = None
   _globals['_TOTALS_SAVEDUSDNANOSBYCAUSEENTRY']._serialized_options = b'8\001'
-  _globals['_ASSURANCESTATE']._serialized_start=2270
-  _globals['_ASSURANCESTATE']._serialized_end=2418
+  _globals['_ASSURANCESTATE']._serialized_start=2288
+  _globals['_ASSURANCESTATE']._serialized_end=2436
   _globals['_SAVINGSFILTER']._serialized_start=39
   _globals['_SAVINGSFILTER']._serialized_end=216
   _globals['_GETSAVINGSREQUEST']._serialized_start=218
@@ -52,29 +52,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHSAVINGSRESPONSE']._serialized_start=450
   _globals['_WATCHSAVINGSRESPONSE']._serialized_end=514
   _globals['_TOTALS']._serialized_start=517
-  _globals['_TOTALS']._serialized_end=1406
-  _globals['_TOTALS_NBYOUTCOMEENTRY']._serialized_start=1193
-  _globals['_TOTALS_NBYOUTCOMEENTRY']._serialized_end=1242
-  _globals['_TOTALS_NBYMISSREASONENTRY']._serialized_start=1244
-  _globals['_TOTALS_NBYMISSREASONENTRY']._serialized_end=1296
-  _globals['_TOTALS_NBYMODELENTRY']._serialized_start=1298
-  _globals['_TOTALS_NBYMODELENTRY']._serialized_end=1345
-  _globals['_TOTALS_SAVEDUSDNANOSBYCAUSEENTRY']._serialized_start=1347
-  _globals['_TOTALS_SAVEDUSDNANOSBYCAUSEENTRY']._serialized_end=1406
-  _globals['_SAVINGSGROUP']._serialized_start=1408
-  _globals['_SAVINGSGROUP']._serialized_end=1471
-  _globals['_STAGETIME']._serialized_start=1473
-  _globals['_STAGETIME']._serialized_end=1542
-  _globals['_CHURN']._serialized_start=1544
-  _globals['_CHURN']._serialized_end=1603
-  _globals['_ERRORRATE']._serialized_start=1605
-  _globals['_ERRORRATE']._serialized_end=1676
-  _globals['_DRIFT']._serialized_start=1678
-  _globals['_DRIFT']._serialized_end=1734
-  _globals['_ASSURANCE']._serialized_start=1737
-  _globals['_ASSURANCE']._serialized_end=2040
-  _globals['_SAVINGSREPORT']._serialized_start=2043
-  _globals['_SAVINGSREPORT']._serialized_end=2267
-  _globals['_SAVINGS']._serialized_start=2421
-  _globals['_SAVINGS']._serialized_end=2588
+  _globals['_TOTALS']._serialized_end=1424
+  _globals['_TOTALS_NBYOUTCOMEENTRY']._serialized_start=1211
+  _globals['_TOTALS_NBYOUTCOMEENTRY']._serialized_end=1260
+  _globals['_TOTALS_NBYMISSREASONENTRY']._serialized_start=1262
+  _globals['_TOTALS_NBYMISSREASONENTRY']._serialized_end=1314
+  _globals['_TOTALS_NBYMODELENTRY']._serialized_start=1316
+  _globals['_TOTALS_NBYMODELENTRY']._serialized_end=1363
+  _globals['_TOTALS_SAVEDUSDNANOSBYCAUSEENTRY']._serialized_start=1365
+  _globals['_TOTALS_SAVEDUSDNANOSBYCAUSEENTRY']._serialized_end=1424
+  _globals['_SAVINGSGROUP']._serialized_start=1426
+  _globals['_SAVINGSGROUP']._serialized_end=1489
+  _globals['_STAGETIME']._serialized_start=1491
+  _globals['_STAGETIME']._serialized_end=1560
+  _globals['_CHURN']._serialized_start=1562
+  _globals['_CHURN']._serialized_end=1621
+  _globals['_ERRORRATE']._serialized_start=1623
+  _globals['_ERRORRATE']._serialized_end=1694
+  _globals['_DRIFT']._serialized_start=1696
+  _globals['_DRIFT']._serialized_end=1752
+  _globals['_ASSURANCE']._serialized_start=1755
+  _globals['_ASSURANCE']._serialized_end=2058
+  _globals['_SAVINGSREPORT']._serialized_start=2061
+  _globals['_SAVINGSREPORT']._serialized_end=2285
+  _globals['_SAVINGS']._serialized_start=2439
+  _globals['_SAVINGS']._serialized_end=2606
 # @@protoc_insertion_point(module_scope)

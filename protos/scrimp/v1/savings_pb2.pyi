@@ -188,7 +188,7 @@ Global___WatchSavingsResponse: _TypeAlias = WatchSavingsResponse  # noqa: Y015
 
 @_typing.final
 class Totals(_message.Message):
-    """Sums over requests. cost + saved = baseline in every one, to the nano; what is unpriced, of
+    """Sums over requests and audits. cost + saved = baseline in every one, to the nano; what is unpriced, of
     unknown usage or still open stands outside and is counted apart.
     """
 
@@ -295,7 +295,9 @@ class Totals(_message.Message):
     N_SHADOW_HITS_FIELD_NUMBER: _builtins.int
     SHADOW_SAVED_USD_NANOS_FIELD_NUMBER: _builtins.int
     N_SHADOW_UNKNOWN_FIELD_NUMBER: _builtins.int
+    N_AUDITS_FIELD_NUMBER: _builtins.int
     n_requests: _builtins.int
+    """With n_audits: n_priced + n_unpriced + n_usage_unknown + n_open."""
     n_priced: _builtins.int
     n_unpriced: _builtins.int
     n_usage_unknown: _builtins.int
@@ -316,6 +318,8 @@ class Totals(_message.Message):
     shadow_saved_usd_nanos: _builtins.int
     n_shadow_unknown: _builtins.int
     """Of the shadowed requests, those whose would-be saving is not known."""
+    n_audits: _builtins.int
+    """Calls made to check hits. They are no requests; their cost has no baseline."""
     @_builtins.property
     def n_by_outcome(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """exact, near, shared, miss, bypass, failed"""
@@ -326,7 +330,7 @@ class Totals(_message.Message):
     def n_by_model(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]: ...
     @_builtins.property
     def saved_usd_nanos_by_cause(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """exact, near, shared, routing, failed; they add up to saved_usd_nanos"""
+        """exact, near, shared, routing, failed, audit; they add up to saved_usd_nanos"""
 
     def __init__(
         self,
@@ -352,10 +356,11 @@ class Totals(_message.Message):
         n_shadow_hits: _builtins.int = ...,
         shadow_saved_usd_nanos: _builtins.int = ...,
         n_shadow_unknown: _builtins.int = ...,
+        n_audits: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["baseline_usd_nanos", b"baseline_usd_nanos", "cost_usd_nanos", b"cost_usd_nanos", "failed_cost_usd_nanos", b"failed_cost_usd_nanos", "input_tokens", b"input_tokens", "n_attempts", b"n_attempts", "n_by_miss_reason", b"n_by_miss_reason", "n_by_model", b"n_by_model", "n_by_outcome", b"n_by_outcome", "n_failed_attempts", b"n_failed_attempts", "n_open", b"n_open", "n_priced", b"n_priced", "n_requests", b"n_requests", "n_shadow_hits", b"n_shadow_hits", "n_shadow_unknown", b"n_shadow_unknown", "n_unpriced", b"n_unpriced", "n_usage_unknown", b"n_usage_unknown", "output_tokens", b"output_tokens", "saved_usd_nanos", b"saved_usd_nanos", "saved_usd_nanos_by_cause", b"saved_usd_nanos_by_cause", "shadow_saved_usd_nanos", b"shadow_saved_usd_nanos", "unpriced_cost_usd_nanos", b"unpriced_cost_usd_nanos"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["baseline_usd_nanos", b"baseline_usd_nanos", "cost_usd_nanos", b"cost_usd_nanos", "failed_cost_usd_nanos", b"failed_cost_usd_nanos", "input_tokens", b"input_tokens", "n_attempts", b"n_attempts", "n_audits", b"n_audits", "n_by_miss_reason", b"n_by_miss_reason", "n_by_model", b"n_by_model", "n_by_outcome", b"n_by_outcome", "n_failed_attempts", b"n_failed_attempts", "n_open", b"n_open", "n_priced", b"n_priced", "n_requests", b"n_requests", "n_shadow_hits", b"n_shadow_hits", "n_shadow_unknown", b"n_shadow_unknown", "n_unpriced", b"n_unpriced", "n_usage_unknown", b"n_usage_unknown", "output_tokens", b"output_tokens", "saved_usd_nanos", b"saved_usd_nanos", "saved_usd_nanos_by_cause", b"saved_usd_nanos_by_cause", "shadow_saved_usd_nanos", b"shadow_saved_usd_nanos", "unpriced_cost_usd_nanos", b"unpriced_cost_usd_nanos"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -51,6 +51,15 @@ def test_a_good_file_says_what_would_run(tmp_path: Path) -> None:
     assert "warning" not in text
 
 
+def test_what_audits_may_cost_is_told(tmp_path: Path) -> None:
+    """Share and budget where hits are audited, a plain word where none is."""
+    off = run(file_of(tmp_path, ""))[1]
+    on = run(file_of(tmp_path, "[audits]\nshare = 0.02\n[namespaces.a]\naudit_share = 0.1\n"))[1]
+
+    assert "audits    none: the error rate of hits is not measured" in off
+    assert "audits    share 0.02 to 0.1 of near-duplicate hits, at most $1 a day" in on
+
+
 def test_warnings_stand_apart_and_do_not_fail(tmp_path: Path) -> None:
     """An unset key is told; the advisor runs without it."""
     status, text = run(file_of(tmp_path, ""), {})

@@ -73,6 +73,22 @@ def test_unknown_money_is_counted_apart() -> None:
     assert not any(name.startswith("scrimp_cost_usd") for name in shown)
 
 
+def test_an_audit_is_no_request_and_costs() -> None:
+    """Its money is under its own cause; requests and hits are counted without it."""
+    metrics = Metrics()
+
+    metrics.settled(a_line(outcome=Outcome.AUDIT, cause=Cause.AUDIT, baseline_nanos=0))
+    metrics.checked("shop", "audit", "different")
+    metrics.unchecked("audit", "budget")
+
+    shown = samples(metrics)
+    assert shown["scrimp_cost_usd_total{audit,shop}"] == 0.00052
+    assert shown["scrimp_baseline_usd_total{audit,shop}"] == 0
+    assert shown["scrimp_checks_total{audit,shop,different}"] == 1
+    assert shown["scrimp_unchecked_total{audit,budget}"] == 1
+    assert not any(name.startswith("scrimp_requests_total") for name in shown)
+
+
 def test_a_ticket_is_one_request_and_its_money_comes_later() -> None:
     """An open line counts as a request at once; settled, it adds cost, not a second request."""
     metrics = Metrics()

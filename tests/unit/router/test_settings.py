@@ -71,12 +71,12 @@ def test_the_example_file_is_valid() -> None:
 
 
 def test_the_example_file_shows_every_key_with_its_true_default() -> None:
-    """Uncommented, the example holds all keys of the four plain tables, at their defaults."""
+    """Uncommented, the example holds all keys of the plain tables, at their defaults."""
     text = EXAMPLE.read_text()
     lines = [re.sub(r"^# (?=\w+ = )", "", line) for line in text.splitlines()]
     shown = tomllib.loads("\n".join(line for line in lines if not line.startswith("#")))
 
-    for name in ("service", "limits", "cache", "routing"):
+    for name in ("service", "limits", "cache", "audits", "routing"):
         table = getattr(SettingsFile(), name)
         assert set(shown[name]) == set(type(table).model_fields)
         for key, value in shown[name].items():
@@ -249,8 +249,12 @@ min_similarity = 0.9
 system_prompt_masks = ['\\d+']
 [routing]
 quality_target = 0.8
+[audits]
+share = 0.1
+shadow_share = 0.5
 [namespaces.a]
 share = "user"
+audit_share = 0.0
 ttl_s = 0
 allowed_models = ["gpt-4o"]
 pinned_model = "gpt-4o"
@@ -261,6 +265,7 @@ pinned_model = "gpt-4o"
     assert (policy.reuse.ttl_s, policy.reuse.min_similarity) == (0, 0.9)
     assert (policy.quality_target, policy.allowed_models) == (0.8, ("gpt-4o",))
     assert policy.pinned_model == "gpt-4o"
+    assert (policy.audit_share, policy.shadow_share) == (0.0, 0.5)
     assert [mask.pattern for mask in policy.system_prompt_masks] == [r"\d+"]
 
 
@@ -329,6 +334,36 @@ def test_listening_to_the_world_is_a_warning() -> None:
 def test_what_does_not_fit_together_is_a_mistake(text: str, key: str) -> None:
     """Names must exist and numbers must fit each other; one cause, one report."""
     assert only(mistakes_of(text)).key == key
+
+
+def test_nothing_is_audited_unless_it_is_asked_for() -> None:
+    """Audits cost money, so that they are off by default, for strangers as well."""
+    settings = settings_of("")
+
+    assert settings.policy("anybody").audit_share == 0.0
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("[audits]\nshare = 0.1\nbudget_usd_per_day = 0.0", "audits.share"),
+        (
+            "[audits]\nbudget_usd_per_day = 0.0\n[namespaces.a]\naudit_share = 0.1",
+            "namespaces.a.audit_share",
+        ),
+    ],
+)
+def test_audits_without_money_are_a_warning(text: str, key: str) -> None:
+    """The file loads; none will be made."""
+    assert only(settings_of(text).warnings).key == key
+
+
+def test_a_replay_audits_nothing() -> None:
+    """Whatever the file says, for the namespaces it names and all others."""
+    settings = settings_of("[audits]\nshare = 1.0\n[namespaces.a]\naudit_share = 0.5").unaudited()
+
+    for name in ("a", "b"):
+        assert (settings.policy(name).audit_share, settings.policy(name).shadow_share) == (0, 0)
 
 
 def test_the_only_model_is_the_baseline() -> None:

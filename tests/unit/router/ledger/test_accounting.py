@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import pytest
-from fakes_ledger import USAGE, an_attempt
+from fakes_ledger import USAGE, a_hit, an_attempt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from router.ledger.accounting import account, attempt_cost, opened, total_cost
+from router.ledger.accounting import account, attempt_cost, audit_line, opened, total_cost
 from router.ledger.types import Attempt, Cause, LineState, Outcome
-from router.types import Usage
+from router.types import Attribution, Usage
 
 PRICES = {"small": (400, 1_600), "large": (2_000, 8_000)}  # nanos per input and output token
 
@@ -52,13 +52,13 @@ def test_the_figures_of_a_request_are_known_or_none(
     assert (figures.cost_nanos is None) == (None in costs)
     if figures.cost_nanos is not None:
         assert figures.cost_nanos == sum(cost for cost in costs if cost is not None)
-    if outcome is Outcome.FAILED:
+    if outcome in (Outcome.FAILED, Outcome.AUDIT):
         assert figures.baseline_nanos == 0
     else:
         assert figures.baseline_nanos == (None if usage is None else price(baseline, usage))
     if figures.state is LineState.CLOSED:
         assert all(a.usage is not None or a.cost_nanos == 0 for a in made)
-        assert usage is not None or outcome is Outcome.FAILED
+        assert usage is not None or outcome in (Outcome.FAILED, Outcome.AUDIT)
     else:
         assert figures.state is LineState.USAGE_UNKNOWN
 
@@ -85,17 +85,30 @@ def test_a_hit_of_unknown_usage_saves_nothing_that_anyone_could_name() -> None:
     assert (figures.baseline_nanos, figures.state) == (None, LineState.USAGE_UNKNOWN)
 
 
-def test_an_audited_hit_costs_its_audit() -> None:
-    """The app called the model after all: that call is the request's cost."""
+def test_an_audit_is_paid_for_and_delivers_nothing() -> None:
+    """Its cost has no baseline, so that it is taken off what was saved, under its own cause."""
     figures = account(
-        outcome=Outcome.EXACT,
-        attempts=(an_attempt(cost_nanos=680_000),),
-        usage=USAGE,
+        outcome=Outcome.AUDIT,
+        attempts=(an_attempt(cost_nanos=680_000), an_attempt(cost_nanos=20_000)),
+        usage=None,
         baseline_model="large",
         price=price,
     )
 
-    assert (figures.cost_nanos, figures.cause) == (680_000, Cause.EXACT)
+    assert (figures.cost_nanos, figures.baseline_nanos) == (700_000, 0)
+    assert (figures.cause, figures.state) == (Cause.AUDIT, LineState.CLOSED)
+
+
+def test_the_line_of_an_audit_is_the_namespaces() -> None:
+    """No user, no request id and no answer of its own: feedback and reports find the hit."""
+    hit = a_hit(outcome=Outcome.NEAR, cause=Cause.NEAR, request_id="r-1")
+
+    line = audit_line(hit, line_id="0" * 32, at_ms=5)
+
+    assert (line.outcome, line.cause, line.state) == (Outcome.AUDIT, Cause.AUDIT, LineState.OPEN)
+    assert (line.namespace, line.model, line.entry_id) == (hit.namespace, hit.model, hit.entry_id)
+    assert (line.attribution, line.request_id, line.usage) == (Attribution(), "", None)
+    assert (line.cost_nanos, line.baseline_nanos, line.stage_ms) == (None, None, ())
 
 
 def test_a_shared_call_is_paid_by_its_leader() -> None:

@@ -109,7 +109,8 @@ def holds(totals: Totals) -> bool:
     return (
         totals.cost_nanos + totals.saved_nanos == totals.baseline_nanos
         and sum(amount for _, amount in totals.saved_by_cause) == totals.saved_nanos
-        and counts == totals.n_requests == sum(n for _, n in totals.n_by_outcome)
+        and counts == totals.n_requests + totals.n_audits
+        and totals.n_requests == sum(n for _, n in totals.n_by_outcome)
         and totals.failed_cost_nanos >= 0
     )
 
@@ -131,7 +132,10 @@ def oracle(lines: Sequence[LedgerLine]) -> Totals:
     by_model: Counter[str] = Counter()
     causes: Counter[str] = Counter()
     for line in lines:
-        outcomes[line.outcome] += 1
+        if line.outcome is Outcome.AUDIT:
+            n["audits"] += 1
+        else:
+            outcomes[line.outcome] += 1
         if line.outcome is Outcome.MISS:
             reasons[line.miss_reason] += 1
         if line.outcome in (Outcome.MISS, Outcome.BYPASS) and line.model:
@@ -158,7 +162,8 @@ def oracle(lines: Sequence[LedgerLine]) -> Totals:
             n["shadow saved"] += line.shadow.saved_nanos or 0
             n["shadow unknown"] += line.shadow.saved_nanos is None
     return Totals(
-        n_requests=len(lines),
+        n_requests=len(lines) - n["audits"],
+        n_audits=n["audits"],
         n_by_outcome=tally(outcomes),
         n_by_miss_reason=tally(reasons),
         n_by_model=tally(by_model),

@@ -13,13 +13,16 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fakes_ledger import NOW_MS, TOKEN, a_hit, a_line, a_ticket, an_open_line
 
+from cache.calibration import Source
 from cache.embedded.sqlite_schema import Schema, open_database
 from router.ledger.errors import LedgerError, LedgerRefused, LedgerUnavailable, LineRefused
 from router.ledger.kept import KeptBounds
+from router.ledger.labels import labelled_pairs, read_labels, trim_labels, write_label
 from router.ledger.lines import attempt_rows, line_row, write_line
 from router.ledger.schema import SCHEMA, ledger_path
 from router.ledger.sqlite_ledger import SqliteLedger
@@ -27,6 +30,8 @@ from router.ledger.types import (
     Feedback,
     FeedbackKind,
     KeptOutcome,
+    LabelledPair,
+    LedgerLine,
     LineState,
     Outcome,
     Pair,
@@ -58,6 +63,26 @@ def kept(n: int) -> KeptOutcome:
     return KeptOutcome(
         body_digest=bytes([n % 256]) * 32, response=b"answer", expires_at_ms=NOW_MS + DAY_MS + n
     )
+
+
+def a_word(line: LedgerLine, kind: FeedbackKind) -> Feedback:
+    return Feedback(
+        line_id=line.line_id, kind=kind, at_ms=NOW_MS, keep_pair_until_ms=NOW_MS + DAY_MS
+    )
+
+
+def a_label(n: int, source: str = "audit", **changes: Any) -> LabelledPair:
+    label = LabelledPair(
+        line_id=a_line(n).line_id,
+        namespace="shop",
+        asked=f"how do I reset key {n}?",
+        stored="how can a key be reset?",
+        is_same=True,
+        source=Source(source),
+        at_ms=NOW_MS,
+        expires_at_ms=NOW_MS + DAY_MS,
+    )
+    return replace(label, **changes)
 
 
 def rows(folder: Path, sql: str) -> list[tuple[object, ...]]:
@@ -361,7 +386,13 @@ async def test_feedback_keeps_the_pair_it_speaks_of(tmp_path: Path) -> None:
     ledger = opened(tmp_path)
     for line in (judged, silent):
         ledger.note(line, pair=pair)
-    feedback = Feedback(line_id=judged.line_id, kind=FeedbackKind.HIT_WRONG, at_ms=NOW_MS, note="?")
+    feedback = Feedback(
+        line_id=judged.line_id,
+        kind=FeedbackKind.HIT_WRONG,
+        at_ms=NOW_MS,
+        note="?",
+        keep_pair_until_ms=NOW_MS + 1_000,
+    )
     await ledger.feedback(feedback, namespace="shop", caller="app")
     await ledger.expire_tickets(NOW_MS + 1)
     await ledger.aclose()
@@ -369,6 +400,94 @@ async def test_feedback_keeps_the_pair_it_speaks_of(tmp_path: Path) -> None:
     assert rows(tmp_path, "SELECT count(*) FROM pairs") == [(0,)]
     labelled = rows(tmp_path, "SELECT kind, entry_id, similarity, asked, stored FROM labelled")
     assert labelled == [("hit_wrong", 7, 0.97, "reset my password", "how to reset it?")]
+
+
+async def test_personal_texts_become_no_labelled_pair(tmp_path: Path) -> None:
+    """They are kept to act on a word, and go at their time; nothing to train on remains."""
+    pair = Pair(asked="my order", stored="our order", expires_at_ms=NOW_MS + 1, is_personal=True)
+    ledger = opened(tmp_path)
+    ledger.note(a_hit(outcome=Outcome.NEAR), pair=pair)
+
+    taken = await ledger.feedback(
+        a_word(a_hit(), FeedbackKind.HIT_WRONG), namespace="shop", caller="app"
+    )
+    await ledger.aclose()
+
+    assert taken.pair == pair
+    assert labelled_pairs(tmp_path) == []
+
+
+async def test_labelled_pairs_come_back_as_they_were_said(tmp_path: Path) -> None:
+    """From all three sources, oldest first; of one source and line the latest word stands."""
+    pair = Pair(asked="reset my key", stored="how to reset it?", expires_at_ms=NOW_MS + 1)
+    audited, missed = (a_label(n, source) for n, source in ((1, "audit"), (2, "shadow")))
+    ledger = opened(tmp_path)
+    ledger.note(a_hit(outcome=Outcome.NEAR), pair=pair)
+    for kind in (FeedbackKind.HIT_RIGHT, FeedbackKind.HIT_WRONG):
+        await ledger.feedback(a_word(a_hit(), kind), namespace="shop", caller="app")
+    ledger.label(replace(audited, is_same=False))
+    ledger.label(audited)
+    ledger.label(missed)
+    await ledger.aclose()
+
+    said, *others = labelled_pairs(tmp_path)
+    assert (said.asked, said.stored, said.is_same) == ("reset my key", "how to reset it?", False)
+    assert (said.source, said.line_id) == (Source.FEEDBACK, a_hit().line_id)
+    assert others == [audited, missed]
+
+
+async def test_labelled_pairs_go_at_their_time(tmp_path: Path) -> None:
+    """Their texts are not kept for longer than the settings say."""
+    ledger = opened(tmp_path)
+    ledger.label(a_label(1))
+    ledger.label(a_label(2, expires_at_ms=NOW_MS + 5))
+    await ledger.expire_tickets(NOW_MS + 5)
+    await ledger.aclose()
+
+    assert [pair.line_id for pair in labelled_pairs(tmp_path)] == [a_label(1).line_id]
+
+
+def test_of_too_many_labelled_pairs_the_oldest_go() -> None:
+    """Their number is bounded, whatever traffic brings."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        for step in SCHEMA.migrations:
+            step(connection)
+        for n in range(5):
+            write_label(connection, a_label(n))
+
+        trim_labels(connection, max_labels=2)
+
+        left = [pair.line_id for pair in read_labels(connection)]
+    assert left == [a_label(3).line_id, a_label(4).line_id]
+
+
+def test_what_the_rules_of_today_call_personal_is_not_read() -> None:
+    """A pair that was kept before a rule was sharpened is not handed out either."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        for step in SCHEMA.migrations:
+            step(connection)
+        write_label(connection, a_label(1, asked="mail me at ann@example.com"))
+
+        assert list(read_labels(connection)) == []
+
+
+async def test_pairs_labelled_before_move_on_with_an_end(tmp_path: Path) -> None:
+    """A file of schema 3 keeps what feedback labelled, for thirty days more than it has."""
+    third = Schema(
+        name=SCHEMA.name, application_id=SCHEMA.application_id, migrations=SCHEMA.migrations[:3]
+    )
+    with closing(open_database(ledger_path(tmp_path), third)) as connection:
+        write_line(connection, line_row(a_hit()), attempt_rows(a_hit()))
+        connection.execute(
+            "INSERT INTO feedback VALUES (1, 'hit_right', ?, '', 'reset it', 'how to reset it?')",
+            (NOW_MS,),
+        )
+
+    await opened(tmp_path).aclose()
+
+    (pair,) = labelled_pairs(tmp_path)
+    assert (pair.line_id, pair.is_same, pair.stored) == (a_hit().line_id, True, "how to reset it?")
+    assert pair.expires_at_ms == NOW_MS + 30 * 86_400_000
 
 
 # --- sums of past hours
