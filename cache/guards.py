@@ -301,6 +301,55 @@ def _numbers_moved(a: Facts, b: Facts) -> Difference | None:
     return None
 
 
+_UP_TO = "before|until|till|prior to|under|below|less than|fewer than|at most|up to|no more than"
+_FROM = "after|since|over|above|more than|greater than|at least|no less than|exceeding"
+_YEAR = re.compile(r"1[5-9]\d\d|20\d\d")
+_BOUND = re.compile(rf"(?:\b({_UP_TO})|\b({_FROM})|\b(?:in|on|of|exactly))?[ $€£]+(\d[\d.,]*)")
+
+
+def _other_bounds(a: Facts, b: Facts) -> Difference | None:
+    """The same number as the other bound: "under 5", "over 5"; a year also as none: "in 2005".
+
+    Beside other numbers a bound is said in too many ways ("5 or more", "larger than 5").
+    """
+    if not a.numbers or not b.numbers:
+        return None
+    mine, theirs = _bounds_of(a.text), _bounds_of(b.text)
+    for number in mine.keys() & theirs.keys():
+        are_bounds = mine[number] and theirs[number]
+        if mine[number] != theirs[number] and (are_bounds or _YEAR.fullmatch(number)):
+            return Difference(f"{mine[number]} {number}", f"{theirs[number]} {number}")
+    return None
+
+
+def _bounds_of(text: str) -> dict[str, str]:
+    """Return how each number is a bound: "up to", "from", or neither."""
+    found = {}
+    for match in _BOUND.finditer(f" {text.lower()}"):
+        up_to, since, number = match.groups()
+        found[number.rstrip(".,")] = "up to" if up_to else "from" if since else ""
+    return found
+
+
+_JOINED = re.compile(r"\b([^\W\d_]{3,}) (and|or) ([^\W\d_]{3,})\b")
+
+
+def _other_joiner(a: Facts, b: Facts) -> Difference | None:
+    """The same two words joined by "and" and by "or"."""
+    if " or " not in a.text and " or " not in b.text:
+        return None
+    mine, theirs = _joined_in(a.text), _joined_in(b.text)
+    for pair in mine.keys() & theirs.keys():
+        if mine[pair] != theirs[pair]:
+            one, two = sorted(pair)
+            return Difference(f"{one} {mine[pair]} {two}", f"{one} {theirs[pair]} {two}")
+    return None
+
+
+def _joined_in(text: str) -> dict[frozenset[str], str]:
+    return {frozenset((m[1], m[3])): m[2] for m in _JOINED.finditer(text.lower())}
+
+
 def _by_kind(numbers: Sequence[Number]) -> dict[str, list[Number]]:
     """Group numbers that could be taken for each other: by unit, years and ordinals apart."""
     kinds: dict[str, list[Number]] = {}
@@ -980,8 +1029,8 @@ def _other_names(a: Facts, b: Facts) -> frozenset[str]:
 
 
 _GUARDS: Guards = (
-    (MissReason.GUARD_NUMBER, (_other_numbers, _numbers_moved)),
-    (MissReason.GUARD_NEGATION, (_other_polarity, _roles_swapped)),
+    (MissReason.GUARD_NUMBER, (_other_numbers, _numbers_moved, _other_bounds)),
+    (MissReason.GUARD_NEGATION, (_other_polarity, _roles_swapped, _other_joiner)),
     (MissReason.GUARD_QUOTE, (_other_quotes,)),
     (MissReason.GUARD_CODE, (_other_code, _other_identifiers, _other_operators)),
     (MissReason.GUARD_URL, (_other_urls,)),

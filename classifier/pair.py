@@ -1,8 +1,10 @@
-"""P(one answer serves both prompts), from the token vectors of both.
+"""P(one answer serves both prompts), from the token vectors of both and the words themselves.
 
-The head behind it (``training/pair_head.py``) aligns the tokens of the two prompts and judges what
-is aligned with what, and what is aligned with nothing. The encoder has run for both already, for
-the query just now and for the entry when it was stored, so that a pair costs a small network only.
+Two small models. The head (``training/pair_head.py``) aligns the tokens of the two prompts and
+judges what is aligned with what, and what with nothing; the encoder has run for both already, for
+the query just now and for the entry when it was stored. The verdict, a few hundred small trees,
+weighs the head's word, the cosine and how much is said in the same words (``classifier.overlap``),
+which rounded token vectors blur. Both together cost a fraction of an encoder run.
 """
 
 from __future__ import annotations
@@ -16,15 +18,22 @@ import numpy.typing as npt
 
 from classifier.artifact import ARTIFACTS, Artifact, read_artifact
 from classifier.errors import ArtifactError
+from classifier.overlap import OVERLAP_VERSION, overlap
 from classifier.session import open_session
 from classifier.tokens import unpack
 
 KIND: Final = "pair"
+HEAD: Final = "head.onnx"
+VERDICT: Final = "verdict.onnx"
 _REMEDY = "train it again with `python -m training pair`"
 
 
 class Prompt(Protocol):
     """A text with its packed token vectors."""
+
+    @property
+    def text(self) -> str:
+        """The canonical text."""
 
     @property
     def tokens(self) -> bytes:
@@ -46,7 +55,8 @@ class PairModel:
             for point in artifact.field("operating_points")
         )
         try:
-            self._session = open_session(artifact.files["model.onnx"])
+            self._head = open_session(artifact.files[HEAD])
+            self._verdict = open_session(artifact.files[VERDICT])
         except Exception as error:  # onnxruntime raises bare exceptions
             raise ArtifactError(
                 seen=f"{artifact.id} does not load: {error}",
@@ -59,20 +69,20 @@ class PairModel:
         """Load a pair model.
 
         Args:
-            folder: holds model.onnx and card.json.
+            folder: holds head.onnx, verdict.onnx and card.json.
             encoder_id: of the encoder whose token vectors will be judged.
 
         Raises:
             ArtifactError: the files are missing or damaged, or belong to another encoder.
         """
         artifact = read_artifact(folder, kind=KIND)
-        found = artifact.field("encoder_id")
-        if found != encoder_id:
-            raise ArtifactError(
-                seen=f"{artifact.id} was trained with encoder_id {found!r}",
-                expected=f"{encoder_id!r}, which is in use here",
-                remedy=_REMEDY,
-            )
+        for what, wanted in (("encoder_id", encoder_id), ("overlap_version", OVERLAP_VERSION)):
+            if artifact.field(what) != wanted:
+                raise ArtifactError(
+                    seen=f"{artifact.id} was trained with {what} {artifact.field(what)!r}",
+                    expected=f"{wanted!r}, which is in use here",
+                    remedy=_REMEDY,
+                )
         return cls(artifact)
 
     def __repr__(self) -> str:
@@ -97,16 +107,19 @@ class PairModel:
             return p
         tokens, mask = unpack([query.tokens, *(candidates[i].tokens for i in rows)])
         one = np.broadcast_to(tokens[:1], (len(rows), *tokens.shape[1:]))
-        p[rows] = self._session.run(
+        near = similarities[rows]
+        p_head = self._head.run(
             ["p_right"],
             {
                 "a": one,
                 "a_mask": np.broadcast_to(mask[:1], (len(rows), mask.shape[1])),
                 "b": tokens[1:],
                 "b_mask": mask[1:],
-                "cosine": similarities[rows],
+                "cosine": near,
             },
         )[0]
+        said = [overlap(query.text, candidates[i].text) for i in rows]
+        p[rows] = self._verdict.run(["probabilities"], {"x": inputs(p_head, near, said)})[0][:, 1]
         return p
 
     def min_p_right(self, max_error_rate: float) -> float | None:
@@ -116,3 +129,19 @@ class PairModel:
         """
         met = [p for rate, p in self._points if rate <= max_error_rate]
         return met[-1] if met else None
+
+
+def inputs(
+    p_head: npt.NDArray[np.float32],
+    cosines: npt.NDArray[np.float32],
+    overlaps: Sequence[Sequence[float]],
+) -> npt.NDArray[np.float32]:
+    """Return what the verdict reads: the head's log-odds, the cosine, and the overlap.
+
+    Returns:
+        Shape (n, 2 + N_FEATURES), float32.
+    """
+    p = np.clip(p_head.astype(np.float64), 1e-6, 1 - 1e-6)
+    both = np.stack([np.log(p / (1 - p)), cosines], axis=1)
+    found: npt.NDArray[np.float32] = np.concatenate([both, overlaps], axis=1).astype(np.float32)
+    return found

@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     pair = commands.add_parser("pair", help="train the pair model on the finished encoder")
     pair.add_argument("--out", type=Path, default=ARTIFACTS / "pair")
     pair.add_argument("--tuned", type=Path, help="a checkpoint of fine-tune")
-    pair.add_argument("--judge", action="store_true", help="only measure the one in place anew")
+    pair.add_argument("--finish", action="store_true", help="keep the head, fit the rest anew")
     pair.add_argument("--encoder", type=Path, default=ARTIFACTS / "encoder")
     pair.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     pair.add_argument("--force", action="store_true", help="replace an artifact that is better")
@@ -55,10 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
         make_encoder(given.out, seed=given.seed, force=given.force, tuned=given.tuned)
     elif given.command == "pair":
-        from training.pair import judge_again, make_pair
+        from training.pair import finish_again, make_pair
 
-        if given.judge:
-            judge_again(given.out, encoder_folder=given.encoder)
+        if given.finish:
+            finish_again(given.out, encoder_folder=given.encoder, force=given.force)
             return
         if given.tuned is None:
             parser.error("pair needs --tuned, what fine-tune wrote")

@@ -76,9 +76,11 @@ def load_original(attention: str = "sdpa") -> TokenEncoder:
     """Return the encoder with the original weights and a fresh projection."""
     from transformers import AutoModel
 
-    return TokenEncoder(
+    encoder = TokenEncoder(
         AutoModel.from_pretrained(original_folder(), attn_implementation=attention)
-    ).eval()
+    )
+    encoder.eval()
+    return encoder
 
 
 def load_tuned(path: Path, attention: str = "sdpa") -> tuple[TokenEncoder, PairHead]:

@@ -31,13 +31,24 @@ TARGETS = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.10)
 GRID: tuple[float, ...] = tuple(
     round(1 - x, 5) for x in np.geomspace(0.5, 0.0005, 40)
 )  # thresholds, rising
+TELLING = ("qqp", "text2sql")
 _NEIGHBOURS = 8
 _FLOOR = 0.70
 _MOST_ROWS = 8_000
 
-PRight = Callable[
-    [Sequence[bytes], Sequence[bytes], npt.NDArray[np.float32]], npt.NDArray[np.float32]
-]
+
+@dataclass(frozen=True, slots=True)
+class Judgeable:
+    """A pair of canonical texts with all that P(right) is made of."""
+
+    a: str
+    b: str
+    a_tokens: bytes
+    b_tokens: bytes
+    cosine: float
+
+
+PRight = Callable[[Sequence[Judgeable]], npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +82,8 @@ def operating_points(
 ) -> tuple[list[Point], dict[str, Any]]:
     """Return the points, and what every stream came to at each target's point.
 
-    A target's point is the loosest threshold from which on, up to the strictest, no stream's
-    error rate exceeds the target; where a stream has no hits, it has no say.
+    A target's point is the loosest threshold from which on, up to the strictest, no telling stream
+    shows an error rate above the target. One wrong hit alone shows nothing.
     """
     found = {}
     for name, rows in streams(folder).items():
@@ -93,12 +104,11 @@ def operating_points(
 
 def _holds(found: dict[str, list[Replay]], at: int, target: float) -> bool:
     """Tell whether the target holds at a threshold and all stricter ones, on every stream."""
-    for replays in found.values():
-        for replay in replays[at:]:
-            judged = replay.right + replay.wrong
-            if judged and replay.wrong / judged > target and replay.wrong > 1:
-                return False
-    return True
+    return not any(
+        replay.wrong > max(1.0, target * (replay.right + replay.wrong))
+        for name in TELLING
+        for replay in found[name][at:]
+    )
 
 
 def _figures(replay: Replay) -> dict[str, Any]:
@@ -146,13 +156,10 @@ def _replays(rows: Sequence[Row], encoder: OnnxEncoder, p_right: PRight, name: s
         for i, one in zip(some, encoder.embed([texts[i] for i in some]), strict=True):
             vectors[i], tokens[i] = one.vector, one.tokens
     near = _neighbours(vectors)
-    asked = [i for i, _, _ in near]
-    stored = [j for _, j, _ in near]
-    cosines = np.array([c for _, _, c in near], dtype=np.float32)
-    p = p_right([tokens[i] for i in asked], [tokens[j] for j in stored], cosines)
+    p = p_right([Judgeable(texts[i], texts[j], tokens[i], tokens[j], c) for i, j, c in near])
     facts = [facts_of(text) for text in texts]
     candidates: dict[int, list[tuple[int, float]]] = defaultdict(list)
-    for i, j, one in zip(asked, stored, p.tolist(), strict=True):
+    for (i, j, _), one in zip(near, p.tolist(), strict=True):
         if texts[i] == texts[j]:
             candidates[i].append((j, 2.0))  # exact
             continue

@@ -127,6 +127,7 @@ class World:
                 cache=cache,
                 ledger=Mock(),
                 accountant=Mock(),
+                audits=Mock(),
                 metrics=Mock(),
                 now_s=clock,
             )

@@ -609,3 +609,22 @@ def test_a_hostile_megabyte_is_read_in_bounded_time(unit: str) -> None:
     doubts(one, two)
 
     assert time.process_time() - start < 2.0
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [
+        ("papers in VLDB before 2005", "papers in VLDB in 2005", MissReason.GUARD_NUMBER),
+        ("papers of 2010", "papers after 2010", MissReason.GUARD_NUMBER),
+        ("phones under 500 dollars", "phones over 500 dollars", MissReason.GUARD_NUMBER),
+        ("papers since 2000", "papers after 2000", None),
+        ("teams with more than 5 people", "teams larger than 5 people", None),
+        ("affiliated with Surgery or Psychiatry", "affiliated with Surgery and Psychiatry",
+         MissReason.GUARD_NEGATION),
+        ("cats or dogs as pets", "dogs or cats as pets", None),
+    ],
+)  # fmt: skip
+def test_bounds_and_joiners_are_told_apart(a: str, b: str, expected: MissReason | None) -> None:
+    """A number as another bound, and "and" for "or" between the same two words."""
+    assert compare(a, b) is expected
+    assert compare(b, a) is expected

@@ -19,8 +19,9 @@ from classifier.pair import PairModel
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """Packed tokens alone."""
+    """A text with its packed tokens."""
 
+    text: str
     tokens: bytes
 
 
@@ -35,9 +36,11 @@ def model() -> PairModel:
 
 
 def p_right(asked: str, *stored: str) -> list[float]:
-    one, *others = encoder().embed([asked, *stored])
+    texts = [asked, *stored]
+    one, *others = encoder().embed(texts)
     cosines = np.array([one.vector @ other.vector for other in others], dtype=np.float32)
-    found: list[float] = model().p_same_answer(one, others, cosines).tolist()
+    prompts = [Prompt(t, e.tokens) for t, e in zip(texts, [one, *others], strict=True)]
+    found: list[float] = model().p_same_answer(prompts[0], prompts[1:], cosines).tolist()
     return found
 
 
@@ -79,8 +82,12 @@ def test_what_has_no_token_vectors_is_not_judged() -> None:
     (full,) = encoder().embed(["any text"])
     cosines = np.ones(1, dtype=np.float32)
 
-    assert model().p_same_answer(Prompt(full.tokens), [Prompt(b"")], cosines).tolist() == [0.0]
-    assert model().p_same_answer(Prompt(b""), [Prompt(full.tokens)], cosines).tolist() == [0.0]
+    assert model().p_same_answer(
+        Prompt("a", full.tokens), [Prompt("b", b"")], cosines
+    ).tolist() == [0.0]
+    assert model().p_same_answer(
+        Prompt("a", b""), [Prompt("b", full.tokens)], cosines
+    ).tolist() == [0.0]
 
 
 def test_a_stricter_target_never_has_a_laxer_threshold() -> None:

@@ -74,6 +74,7 @@ class Stored:
     head: Head
     text: str
     answer: bytes
+    tokens: bytes = b""
 
 
 @dataclass(slots=True)
@@ -212,7 +213,7 @@ def decided(
             similarity=0.98,
             p_right=0.96,
             age_s=1.0,
-            traits=("slot:plan", "words:can|do", "kind:word"),
+            asked="how can I cancel a contract?",
         ),
     )
     return replace(decision, **changes)
@@ -225,7 +226,8 @@ def missed(**changes: Any) -> Decision:
         similarity=0.9,
         nearest=EntryId(7),
         p_right=0.8,
-        traits=("extra:word",),
+        nearest_text=STORED,
+        asked="how can I cancel a cheap plan?",
     )
     return replace(decided(outcome=Outcome.MISS, hit=None, miss=miss), **changes)
 
@@ -253,7 +255,7 @@ async def test_an_audited_hit_is_compared_with_the_models_own_answer(
     ((namespace, seen),) = tested.seen.observations
     assert namespace == "acme"
     assert (seen.p_right, seen.is_right, seen.weight) == (0.96, is_right, 50.0)
-    assert seen.traits == ("slot:plan", "words:can|do", "kind:word")
+    assert seen.traits == ("slot:a", "words:contract|plan", "kind:word")
     assert seen.source == "audit"
 
 
@@ -516,7 +518,7 @@ def a_miss(**changes: Any) -> Miss:
     "decision",
     [
         missed(miss=a_miss(p_right=0.49)),
-        missed(miss=a_miss(traits=())),
+        missed(miss=a_miss(nearest_text="")),
         missed(miss=a_miss(nearest=None)),
         missed(miss=None),
         missed(reuse=None),

@@ -9,6 +9,7 @@ import pytest
 from fakes import FakeClock
 from fakes_ledger import NOW_MS, MemoryLedger, a_hit
 
+from cache.calibration import Observation
 from cache.errors import StoreUnavailable
 from cache.types import EntryId, Invalidation, Selector
 from router.churn import Churn
