@@ -28,6 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     pair = commands.add_parser("pair", help="train the pair model on the finished encoder")
     pair.add_argument("--out", type=Path, default=ARTIFACTS / "pair")
     pair.add_argument("--tuned", type=Path, help="a checkpoint of fine-tune")
+    pair.add_argument(
+        "--from-ledger", type=Path, metavar="DATA_FOLDER", help="also learn from a service's pairs"
+    )
     pair.add_argument("--finish", action="store_true", help="keep the head, fit the rest anew")
     pair.add_argument("--encoder", type=Path, default=ARTIFACTS / "encoder")
     pair.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
@@ -56,9 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         make_encoder(given.out, seed=given.seed, force=given.force, tuned=given.tuned)
     elif given.command == "pair":
         from training.pair import finish_again, make_pair
+        from training.pair_data import pairs_of_ledger
 
+        extra = pairs_of_ledger(given.from_ledger) if given.from_ledger else ()
         if given.finish:
-            finish_again(given.out, encoder_folder=given.encoder, force=given.force)
+            finish_again(given.out, encoder_folder=given.encoder, extra=extra, force=given.force)
             return
         if given.tuned is None:
             parser.error("pair needs --tuned, what fine-tune wrote")
@@ -67,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             tuned=given.tuned,
             encoder_folder=given.encoder,
             seeds=given.seeds,
+            extra=extra,
             force=given.force,
         )
     else:

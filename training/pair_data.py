@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.datasets import fold_of, pairs, read_rows
+from router.ledger.labels import labelled_pairs
 from training.near_misses import names_in, near_miss, rewording
 
 HELD_KINDS = frozenset(
@@ -79,6 +80,21 @@ def held_out(folder: Path) -> dict[str, list[LabelledPair]]:
     for name in ("text2sql", "overnight", "spider"):
         found[name] = _from_groups(folder, name, 2_000, chance, held=True)
     return found
+
+
+def pairs_of_ledger(folder: Path) -> list[LabelledPair]:
+    """Return what a service learned of pairs: by feedback, audits and near misses.
+
+    Args:
+        folder: its data folder; the service may be running.
+
+    Raises:
+        LedgerUnavailable, LedgerRefused: the ledger cannot be read.
+    """
+    return [
+        LabelledPair(pair.stored, pair.asked, pair.is_same, f"ledger:{pair.source.value}")
+        for pair in labelled_pairs(folder)
+    ]
 
 
 # (positives, negatives): the share of each that is drawn; above 1, rows come again.
