@@ -69,6 +69,20 @@ def overlap(one: str, two: str) -> tuple[float, ...]:
     )
 
 
+_FORM = re.compile(r"(?:[\s?.,;:\"“”]|(?<!\d)!)+")
+
+
+def is_form_only(one: str, two: str) -> bool:
+    """Tell whether two texts differ in case, white space and sentence marks only.
+
+    Signs that may mean something stay: "#" and "##", "-5" and "5", "5!" and "5".
+    """
+    if abs(len(one) - len(two)) > 16:
+        return False
+    a, b = (_FORM.sub(" ", text).strip().casefold() for text in (one, two))
+    return a == b and any(map(str.isalnum, a))
+
+
 def _order(a: tuple[str, ...], b: tuple[str, ...], common: frozenset[str]) -> float:
     """Return the share of neighbouring common words that are neighbours in both, in one order."""
     one, two = ([word for word in words if word in common] for words in (a, b))

@@ -36,11 +36,12 @@ from cache.normalize import canonical
 from cache.types import MissReason, Vectors
 from router.types import Answer
 
-SAME_FROM = 0.72
+SAME_FROM = 0.645
 """Closeness (see ``_closeness``) from which two answers are the same."""
 
-DIFFERENT_BELOW = 0.62
-"""Closeness below which they are different."""
+DIFFERENT_BELOW = 0.55
+"""Closeness below which they are different. Both were chosen on the 88 answer pairs of the tests with
+the shipped encoder; what that is worth elsewhere, twin calls measure in production."""
 
 SHORT_WORDS = 20
 """An answer of so many words or fewer is short: each number and name in it is what was asked for.
@@ -230,8 +231,16 @@ def _facts(one: str, other: str) -> Comparison | None:
             speaks = n_long <= READ_WORDS  # opposite words
         else:  # a negation; "No, you can't" and "No, that is impossible" are no difference
             speaks = n_long <= SHORT_WORDS and not is_agreed
-        if speaks and finding.is_veto:
+        is_telling = finding.is_veto or finding.guard is MissReason.GUARD_CODE
+        if speaks and is_telling:
             return Comparison(verdict=Verdict.DIFFERENT, reason=finding.guard.value)
+    return None
+
+
+def _asked_back(one: str, other: str) -> Comparison | None:
+    """A question back is no answer."""
+    if one.endswith("?") != other.endswith("?"):
+        return Comparison(verdict=Verdict.DIFFERENT, reason="question")
     return None
 
 
@@ -284,6 +293,7 @@ def _contained(one: str, other: str) -> Comparison | None:
 _RULES: tuple[Callable[[str, str], Comparison | None], ...] = (
     _equal,
     _refusal,
+    _asked_back,
     _polarity,
     _result,
     _facts,

@@ -42,7 +42,7 @@ from cache.normalize import canonical
 from classifier.artifact import ARTIFACTS, read_artifact, read_card, write_artifact
 from classifier.encoder import OnnxEncoder
 from classifier.overlap import N_FEATURES, OVERLAP_VERSION, overlap
-from classifier.pair import HEAD, KIND, VERDICT, inputs
+from classifier.pair import HEAD, KIND, VERDICT, inputs, raised
 from classifier.session import open_session
 from classifier.tokens import DIM, unpack
 from training.cards import created, model_card, refuse_to_worsen
@@ -251,8 +251,8 @@ def _p_right(
     cosines = np.array([pair.cosine for pair in pairs], dtype=np.float32)
     p = p_head([pair.a_tokens for pair in pairs], [pair.b_tokens for pair in pairs], cosines)
     x = inputs(p, cosines, [overlap(pair.a, pair.b) for pair in pairs])
-    found: npt.NDArray[np.float32] = verdict.predict_proba(x)[:, 1].astype(np.float32)
-    return found
+    p_right = verdict.predict_proba(x)[:, 1].astype(np.float32)
+    return raised(p_right, [(pair.a, pair.b) for pair in pairs])
 
 
 def exported_trees(trees: GradientBoostingClassifier) -> bytes:
@@ -440,7 +440,10 @@ def judged(
     found = {}
     for name, rows in sets.items():
         heads, cosines, said = _parts(texts, p_head, rows)
-        p = verdict.predict_proba(inputs(heads, cosines, said))[:, 1]
+        p = raised(
+            verdict.predict_proba(inputs(heads, cosines, said))[:, 1],
+            [(canonical(pair.a), canonical(pair.b)) for pair in rows],
+        )
         labels = np.array([pair.same for pair in rows])
         vetoed = np.array([_is_vetoed(pair) for pair in rows])
         decided = np.where(vetoed, 0.0, p)
@@ -511,6 +514,7 @@ def _write(
         "overlap_version": OVERLAP_VERSION,
         "operating_points": [asdict(point) for point in points],
         **made,
+        "license": "Apache-2.0",
         "merit": _merit(numbers),
         "sources": list(TRAINED_ON),
         "numbers": numbers,

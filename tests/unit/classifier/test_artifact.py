@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import benchmarks.encoding
 from classifier.artifact import ARTIFACTS, read_artifact, write_artifact
 from classifier.encoder import OnnxEncoder
 from classifier.errors import ArtifactError
@@ -79,7 +80,7 @@ def test_a_model_that_does_not_load_is_an_artifact_error(tmp_path: Path) -> None
         OnnxEncoder.load(tmp_path)
 
 
-@pytest.mark.parametrize("kind", ["encoder", "complexity"])
+@pytest.mark.parametrize("kind", ["encoder", "pair", "complexity"])
 def test_the_shipped_artifacts_state_their_sources_and_terms(kind: str) -> None:
     """Every artifact that ships says what it was made of, under which terms, with which numbers."""
     card = read_artifact(ARTIFACTS / kind, kind=kind).card
@@ -88,9 +89,19 @@ def test_the_shipped_artifacts_state_their_sources_and_terms(kind: str) -> None:
     assert (ARTIFACTS / kind / "MODEL_CARD.md").read_text().startswith("# ")
 
 
-def test_the_shipped_encoder_is_close_to_the_original_and_small() -> None:
+@pytest.mark.parametrize(
+    ("folder", "closeness"),
+    [
+        (ARTIFACTS / "encoder", "cosine_to_floating_point"),
+        (Path(benchmarks.encoding.__file__).parent / "original_encoder", "cosine_to_original"),
+    ],
+    ids=["shipped", "original"],
+)
+def test_the_int8_encoders_are_close_to_what_they_were_made_of(
+    folder: Path, closeness: str
+) -> None:
     """Mean cosine at least .985 on 1,000 prompts, 25 MB at most."""
-    artifact = read_artifact(ARTIFACTS / "encoder", kind="encoder")
+    artifact = read_artifact(folder, kind="encoder")
 
-    assert artifact.field("numbers")["cosine_to_original"]["mean"] >= 0.985
+    assert artifact.field("numbers")[closeness]["mean"] >= 0.985
     assert sum(map(len, artifact.files.values())) <= 25_000_000

@@ -33,7 +33,7 @@ PAIRS = {
     "an exact repeat": ("How do volcanoes form?", "  How do   volcanoes form? "),
     "a near-duplicate": (
         "How do I bake sourdough bread at home?",
-        "How can I bake sourdough bread at home?",
+        "how do I bake sourdough bread at home",
     ),
     "another number": ("How do I convert 3 miles to km?", "How do I convert 30 miles to km?"),
     "an antonym": ("How do I enable two-factor login?", "How do I disable two-factor login?"),
@@ -44,8 +44,8 @@ PAIRS = {
     "other code": ("What does `git pull` do?", "What does `git push` do?"),
     "another address": ("Is https://a.example/x safe?", "Is https://a.example/y safe?"),
     "another place": (
-        "Is it safe to drink tap water in Spain?",
-        "Is it safe to drink tap water in Italy?",
+        "How do I change a flat tyre in the rain in Spain?",
+        "How do I change a flat tyre in the rain in Italy?",
     ),
     "other words": ("How do I peel a mango?", "How do I slice a mango?"),
     "far apart": ("How do volcanoes form?", "Write a birthday card for a nurse"),
@@ -153,8 +153,8 @@ async def test_the_verdict_and_what_led_there_are_shown(app: App) -> None:
     assert "enable disable" in lines, "the words"
     assert "negation enable disable" in lines, "the guard"
     assert "time-bound: only within freshness_s no no" in lines
-    assert f"cosine {found.similarity:.3f} 0.93" in lines
-    assert "P(right) 0.000 0.8" in lines
+    assert f"cosine {found.similarity:.3f} 0.7" in lines
+    assert f"P(right) 0.000 {point_of(app).min_p_right:g}" in lines
 
 
 @with_the_app
