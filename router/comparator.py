@@ -40,8 +40,11 @@ SAME_FROM = 0.645
 """Closeness (see ``_closeness``) from which two answers are the same."""
 
 DIFFERENT_BELOW = 0.55
-"""Closeness below which they are different. Both were chosen on the 88 answer pairs of the tests with
-the shipped encoder; what that is worth elsewhere, twin calls measure in production."""
+"""Closeness below which they are different.
+
+Both were chosen on the 88 answer pairs of the tests with the shipped encoder; what they are worth
+elsewhere, twin calls measure in production.
+"""
 
 SHORT_WORDS = 20
 """An answer of so many words or fewer is short: each number and name in it is what was asked for.

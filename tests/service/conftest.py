@@ -44,7 +44,7 @@ async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ser
     """The service that most tests share; its clock moves only when a test moves it."""
     folder = tmp_path_factory.mktemp("service") / "data"
     # Paraphrases are served from 0.85 on, so that tests of near hits need not hunt for one.
-    overrides = {"cache.min_similarity": 0.85}
+    overrides = {"cache.max_error_rate": 0.1}
     async with serving(folder, more=NAMESPACES, overrides=overrides) as running:
         yield running
 

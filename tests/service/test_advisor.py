@@ -83,8 +83,8 @@ async def test_near_duplicates_serve_apps_too(client: Client) -> None:
     found = await client.look_up("How do I bake sourdough bread at home?")
     await client.store(found, "With patience.", usage=WIRE_USAGE, model="small")
 
-    near = await client.look_up("How can I bake sourdough bread at home?")
-    via_gateway = await client.complete("How can I bake sourdough bread at home?")
+    near = await client.look_up("how do i bake sourdough bread at home")
+    via_gateway = await client.complete("how do i bake sourdough bread at home")
 
     assert near.cache.outcome == NEAR
     assert near.hit.answer.text == via_gateway.answer.text == "With patience."
@@ -404,8 +404,8 @@ async def test_shadow_savings_of_an_app_are_known_when_it_stores(
 
 
 STORED = "How do I bake sourdough bread at home?"
-ASKED = "How can I bake sourdough bread at home?"
-AUDITED = {"audits.share": 1.0, "cache.min_similarity": 0.85}
+ASKED = "how do i bake sourdough bread at home"
+AUDITED = {"audits.share": 1.0, "cache.max_error_rate": 0.1}
 
 
 async def test_an_audited_hit_asks_for_the_models_own_answer(tmp_path: Path) -> None:

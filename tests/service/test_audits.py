@@ -29,13 +29,13 @@ from scrimp.v1 import feedback_pb2
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 STORED = "How do I bake sourdough bread at home?"
-ASKED = "How can I bake sourdough bread at home?"
+ASKED = "how do i bake sourdough bread at home"
 ANSWER = "Mix, wait, bake."
 OVERRIDES = {
     "audits.share": 1.0,
     "audits.twin_share": 0.0,
     "audits.shadow_share": 1.0,
-    "cache.min_similarity": 0.85,
+    "cache.max_error_rate": 0.1,
 }
 
 

@@ -40,8 +40,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 PROMPT = "How do volcanoes form under the sea?"
 STORED = "How do I bake sourdough bread at home?"
-ALIKE = "How can I bake sourdough bread at home?"
-LENIENT = {"cache.min_similarity": 0.85}
+ALIKE = "how do i bake sourdough bread at home"
+LENIENT = {"cache.max_error_rate": 0.1}
 
 
 async def start_and_stop(folder: Path) -> None:

@@ -84,7 +84,7 @@ async def test_shadow_finds_near_duplicates_after_exact_repeats(client: Client) 
     for _ in range(2):
         await client.complete("How do I bake sourdough bread at home?")
 
-    near = await client.complete("How can I bake sourdough bread at home?")
+    near = await client.complete("how do i bake sourdough bread at home")
 
     assert near.report.shadow.outcome == NEAR
 
@@ -153,7 +153,7 @@ async def test_a_mode_survives_a_restart(tmp_path: Path) -> None:
 
 async def test_answers_and_sums_survive_a_restart(tmp_path: Path) -> None:
     """Exact and near hits go on where they were, and so do the savings."""
-    overrides = {"cache.min_similarity": 0.85}
+    overrides = {"cache.max_error_rate": 0.1}
     stored = "How do I bake sourdough bread at home?"
     async with (
         serving(tmp_path / "data", overrides=overrides) as service,
@@ -166,7 +166,7 @@ async def test_answers_and_sums_survive_a_restart(tmp_path: Path) -> None:
         service.client("acme") as client,
     ):
         exact = await client.complete(stored)
-        near = await client.complete("How can I bake sourdough bread at home?")
+        near = await client.complete("how do i bake sourdough bread at home")
         sums = await totals(client, "acme")
 
     assert (exact.report.cache.outcome, near.report.cache.outcome) == (EXACT, NEAR)

@@ -113,7 +113,7 @@ async def test_what_changes_no_answer_keeps_no_answers_apart(
 async def test_near_duplicates_do_not_cross_earlier_turns(client: Client) -> None:
     """A paraphrase after other turns is another question."""
     first = client.request("How do I bake sourdough bread at home?")
-    second = client.request("How can I bake sourdough bread at home?")
+    second = client.request("how do i bake sourdough bread at home")
     with_earlier_turns(second)
     await client.complete(first)
 
@@ -178,7 +178,7 @@ async def test_near_duplicates_share_equal_context(client: Client) -> None:
     """Context must match exactly and is outside the compared text, so a paraphrase still hits."""
     context = chat_pb2.Part(text="A retrieved page on bread.", context=True)
     first = client.request("How do I bake sourdough bread at home?")
-    second = client.request("How can I bake sourdough bread at home?")
+    second = client.request("how do i bake sourdough bread at home")
     for request in (first, second):
         request.messages[-1].parts.append(context)
     await client.complete(first)
@@ -476,7 +476,7 @@ async def test_a_near_duplicate_of_another_model_does_not_serve_a_pinned_request
 ) -> None:
     """The rule holds for paraphrases as well."""
     await client.complete("How do I bake sourdough bread at home?")
-    pinned = client.request("How can I bake sourdough bread at home?")
+    pinned = client.request("how do i bake sourdough bread at home")
     pinned.wishes.pinned_model = "large"
 
     done = await client.complete(pinned)

@@ -33,7 +33,7 @@ async def some_traffic(service: Service, client: Client) -> list[gateway_pb2.Com
     requests = [
         client.request("How do I bake sourdough bread at home?", user="ann", feature="chat"),
         client.request("How do I bake sourdough bread at home?", user="bob", feature="chat"),
-        client.request("How can I bake sourdough bread at home?", user="bob", feature="search"),
+        client.request("how do i bake sourdough bread at home", user="bob", feature="search"),
         pinned,
         weak,
         client.request("Why is glass transparent?", user="bob", feature="search"),
