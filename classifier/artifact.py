@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from classifier.errors import ArtifactError
+from classifier.session import open_session
 
 ARTIFACTS = Path(__file__).parent / "artifacts"
 """The artifacts that are shipped: ``encoder/`` and ``complexity/``."""
@@ -54,6 +55,35 @@ class Artifact:
                 remedy=_REMAKE.format(kind=self.kind),
             )
         return self.card[name]
+
+    def check_fits(self, **wanted: object) -> None:
+        """Make sure that the model was made for what is in use here: field names to values.
+
+        Raises:
+            ArtifactError: a field of the card has another value.
+        """
+        for what, value in wanted.items():
+            if self.field(what) != value:
+                raise ArtifactError(
+                    seen=f"{self.id} was made with {what} {self.field(what)!r}",
+                    expected=f"{value!r}, which is in use here",
+                    remedy=_REMAKE.format(kind=self.kind),
+                )
+
+    def open(self, *names: str) -> list[Any]:
+        """Return an onnxruntime session on each of the named models.
+
+        Raises:
+            ArtifactError: one is missing, or this onnxruntime cannot read it.
+        """
+        try:
+            return [open_session(self.files[name]) for name in names]
+        except Exception as error:  # onnxruntime raises bare exceptions
+            raise ArtifactError(
+                seen=f"{self.id} does not load: {error!r}",
+                expected=f"{', '.join(names)}, readable by this onnxruntime",
+                remedy=_REMAKE.format(kind=self.kind),
+            ) from error
 
 
 def read_card(folder: Path, *, kind: str) -> dict[str, Any]:

@@ -17,14 +17,11 @@ import numpy.typing as npt
 
 from classifier.abilities import Abilities, p_adequate
 from classifier.artifact import ARTIFACTS, Artifact, read_artifact
-from classifier.errors import ArtifactError
-from classifier.session import open_session
 from classifier.shape import FEATURE_VERSION, PromptShape, features
 
 __all__ = ["ComplexityModel", "PromptShape", "features", "p_adequate"]
 
 KIND: Final = "complexity"
-_REMEDY = "fit it again with `python -m training complexity`"
 
 
 class ComplexityModel:
@@ -41,14 +38,7 @@ class ComplexityModel:
         self.scorer_id = artifact.id
         self.tiers: tuple[float, ...] = tuple(map(float, artifact.field("tiers")))
         self.abilities = Abilities(**artifact.field("abilities"))
-        try:
-            self._session = open_session(artifact.files["model.onnx"])
-        except Exception as error:  # onnxruntime raises bare exceptions
-            raise ArtifactError(
-                seen=f"{artifact.id} does not load: {error}",
-                expected="a model that this onnxruntime can read",
-                remedy=_REMEDY,
-            ) from error
+        (self._session,) = artifact.open("model.onnx")
 
     @classmethod
     def load(cls, folder: Path = ARTIFACTS / KIND, *, encoder_id: str) -> ComplexityModel:
@@ -63,13 +53,7 @@ class ComplexityModel:
                 encoder or on another version of the features.
         """
         artifact = read_artifact(folder, kind=KIND)
-        for what, wanted in (("encoder_id", encoder_id), ("feature_version", FEATURE_VERSION)):
-            if artifact.field(what) != wanted:
-                raise ArtifactError(
-                    seen=f"{artifact.id} was fitted with {what} {artifact.field(what)!r}",
-                    expected=f"{wanted!r}, which is in use here",
-                    remedy=_REMEDY,
-                )
+        artifact.check_fits(encoder_id=encoder_id, feature_version=FEATURE_VERSION)
         return cls(artifact)
 
     def __repr__(self) -> str:

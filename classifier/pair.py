@@ -17,9 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from classifier.artifact import ARTIFACTS, Artifact, read_artifact
-from classifier.errors import ArtifactError
 from classifier.overlap import OVERLAP_VERSION, is_form_only, overlap
-from classifier.session import open_session
 from classifier.tokens import unpack
 
 KIND: Final = "pair"
@@ -31,8 +29,6 @@ P_FORM_ONLY: Final = 0.995
 Of such pairs that no guard objects to, Quora's people called 212 of 220 duplicates, and most of the
 other eight are plainly mistaken; of AskUbuntu and of medical questions 23 of 23.
 """
-
-_REMEDY = "train it again with `python -m training pair`"
 
 
 class Prompt(Protocol):
@@ -61,15 +57,7 @@ class PairModel:
             (float(point["max_error_rate"]), float(point["min_p_right"]))
             for point in artifact.field("operating_points")
         )
-        try:
-            self._head = open_session(artifact.files[HEAD])
-            self._verdict = open_session(artifact.files[VERDICT])
-        except Exception as error:  # onnxruntime raises bare exceptions
-            raise ArtifactError(
-                seen=f"{artifact.id} does not load: {error}",
-                expected="a model that this onnxruntime can read",
-                remedy=_REMEDY,
-            ) from error
+        self._head, self._verdict = artifact.open(HEAD, VERDICT)
 
     @classmethod
     def load(cls, folder: Path = ARTIFACTS / KIND, *, encoder_id: str) -> PairModel:
@@ -83,13 +71,7 @@ class PairModel:
             ArtifactError: the files are missing or damaged, or belong to another encoder.
         """
         artifact = read_artifact(folder, kind=KIND)
-        for what, wanted in (("encoder_id", encoder_id), ("overlap_version", OVERLAP_VERSION)):
-            if artifact.field(what) != wanted:
-                raise ArtifactError(
-                    seen=f"{artifact.id} was trained with {what} {artifact.field(what)!r}",
-                    expected=f"{wanted!r}, which is in use here",
-                    remedy=_REMEDY,
-                )
+        artifact.check_fits(encoder_id=encoder_id, overlap_version=OVERLAP_VERSION)
         return cls(artifact)
 
     def __repr__(self) -> str:

@@ -35,8 +35,8 @@ TELLING = {"qqp": 8 / 220, "text2sql": 0.0}
 """The streams that have a say, and how often their labels call the same question different.
 
 Of Quora's pairs that differ in case and sentence marks only, eight of 220 are labelled as no
-duplicates; no judge can go below that. It is taken off as the audits take off the comparator's false
-alarms.
+duplicates; no judge can go below that. It is taken off as the audits take off the comparator's
+false alarms.
 """
 _LEAST_HITS = 30
 _NEIGHBOURS = 8
