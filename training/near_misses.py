@@ -128,7 +128,9 @@ def _other_sides() -> dict[tuple[str, int], list[str]]:
             if side.group in POLAR_GROUPS:
                 forms[side.group][side.side].append(form)
     return {
-        (group, side): [form for other, found in sides.items() if other != side for form in found]
+        (group, side): sorted(
+            form for other, found in sides.items() if other != side for form in found
+        )
         for group, sides in forms.items()
         for side in sides
     }

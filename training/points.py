@@ -20,7 +20,7 @@ import numpy.typing as npt
 from rich.progress import track
 
 from benchmarks.datasets import fold_of, pairs, read_rows
-from benchmarks.metrics import clopper_pearson_upper
+from benchmarks.metrics import clopper_pearson_lower, clopper_pearson_upper
 from cache.guards import facts_of, objection
 from cache.normalize import canonical
 from cache.policy import SURER
@@ -89,9 +89,9 @@ def operating_points(
 ) -> tuple[list[Point], dict[str, Any]]:
     """Return the points, and what every stream came to at each target's point.
 
-    A target's point is the loosest threshold from which on, up to the strictest, no telling stream
-    shows an error rate above the target, the noise of its labels taken off. Fewer than
-    ``_LEAST_HITS`` hits show nothing.
+    A target's point is the loosest threshold at which no telling stream of ``_LEAST_HITS`` hits has an
+    error rate above the target, and from which on, up to the strictest, none of any length shows one
+    with 95 % confidence; the noise of the labels is taken off.
     """
     found = {}
     for name, rows in streams(folder).items():
@@ -112,17 +112,21 @@ def operating_points(
 
 def _holds(found: dict[str, list[Replay]], at: int, target: float) -> bool:
     """Tell whether the target holds at a threshold and all stricter ones, on every stream."""
-    return not any(
-        _error_rate(replay, noise) > target
-        for name, noise in TELLING.items()
-        for replay in found[name][at:]
-        if replay.right + replay.wrong >= _LEAST_HITS
-    )
+    for name, noise in TELLING.items():
+        for replay in found[name][at:]:
+            n = replay.right + replay.wrong
+            least = clopper_pearson_lower(replay.wrong, n) if n else None
+            if least is not None and _less_noise(least, noise) > target:
+                return False
+        here = found[name][at]
+        n = here.right + here.wrong
+        if n >= _LEAST_HITS and _less_noise(here.wrong / n, noise) > target:
+            return False
+    return True
 
 
-def _error_rate(replay: Replay, noise: float) -> float:
+def _less_noise(called_wrong: float, noise: float) -> float:
     """Return the share of wrong hits when right ones are called wrong so often by mistake."""
-    called_wrong = replay.wrong / (replay.right + replay.wrong)
     return (called_wrong - noise) / (1 - noise)
 
 
