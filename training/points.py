@@ -89,9 +89,9 @@ def operating_points(
 ) -> tuple[list[Point], dict[str, Any]]:
     """Return the points, and what every stream came to at each target's point.
 
-    A target's point is the loosest threshold at which no telling stream of ``_LEAST_HITS`` hits has an
-    error rate above the target, and from which on, up to the strictest, none of any length shows one
-    with 95 % confidence; the noise of the labels is taken off.
+    A target's point is the loosest threshold at which no telling stream of ``_LEAST_HITS`` hits has
+    an error rate above the target, and from which on, up to the strictest, none of any length shows
+    one with 95 % confidence; the noise of the labels is taken off.
     """
     found = {}
     for name, rows in streams(folder).items():
