@@ -88,7 +88,7 @@ class ReusePolicy:
     """
 
     max_error_rate: float = 0.01
-    min_similarity: float = 0.70
+    min_similarity: float = 0.80
     n_candidates: int = 8
     ttl_s: int = 7 * 24 * 3600
     freshness_s: int = 0

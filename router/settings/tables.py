@@ -103,7 +103,7 @@ class CacheTable(Table):
     hot_bytes: Annotated[int, Field(ge=0, le=1 << 44)] = 64 << 20
     share: Annotated[Share, Field(strict=False)] = Share.NAMESPACE
     max_error_rate: Annotated[float, Field(ge=0, le=1)] = 0.01
-    min_similarity: Cosine = 0.70
+    min_similarity: Cosine = 0.80
     n_candidates: Annotated[int, Field(ge=1, le=64)] = 8
     ttl_s: WholeSeconds = 7 * 86_400
     freshness_s: WholeSeconds = 0

@@ -44,8 +44,8 @@ PAIRS = {
     "other code": ("What does `git pull` do?", "What does `git push` do?"),
     "another address": ("Is https://a.example/x safe?", "Is https://a.example/y safe?"),
     "another place": (
-        "How do I change a flat tyre in the rain in Spain?",
-        "How do I change a flat tyre in the rain in Italy?",
+        "How do I change a flat tyre on a wet Monday?",
+        "How do I change a flat tyre on a wet Friday?",
     ),
     "other words": ("How do I peel a mango?", "How do I slice a mango?"),
     "far apart": ("How do volcanoes form?", "Write a birthday card for a nurse"),
@@ -153,7 +153,7 @@ async def test_the_verdict_and_what_led_there_are_shown(app: App) -> None:
     assert "enable disable" in lines, "the words"
     assert "negation enable disable" in lines, "the guard"
     assert "time-bound: only within freshness_s no no" in lines
-    assert f"cosine {found.similarity:.3f} 0.7" in lines
+    assert f"cosine {found.similarity:.3f} 0.8" in lines
     assert f"P(right) 0.000 {point_of(app).min_p_right:g}" in lines
 
 
@@ -215,7 +215,7 @@ def test_json_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["differ_by"] == ["slot:convert", "words:3|30", "kind:number"]
     assert {"stored": "3", "asked": "30", "is_same": False} in found["words"]
     assert found["traits"]["asked"]["is_english"]
-    assert found["min_similarity"] == 0.7
+    assert found["min_similarity"] == 0.8
 
 
 def test_a_target_takes_the_place_of_the_policys(capsys: pytest.CaptureFixture[str]) -> None:
