@@ -18,7 +18,7 @@ from classifier.errors import ArtifactError
 from classifier.session import open_session
 
 ARTIFACTS = Path(__file__).parent / "artifacts"
-"""The artifacts that are shipped: ``encoder/`` and ``complexity/``."""
+"""The artifacts that are shipped: ``encoder/``, ``pair/`` and ``complexity/``."""
 
 CARD = "card.json"
 CARD_FORMAT = 1
@@ -31,7 +31,7 @@ class Artifact:
     """A checked artifact.
 
     Attributes:
-        kind: ``encoder`` or ``complexity``.
+        kind: ``encoder``, ``pair`` or ``complexity``.
         id: names exactly this content; two artifacts with one id behave alike.
         card: the whole card, as read.
         files: name to content, every file that the card lists.
@@ -153,7 +153,7 @@ def write_artifact(
 
     Args:
         folder: created where missing; files of the same name are replaced.
-        kind: ``encoder`` or ``complexity``.
+        kind: ``encoder``, ``pair`` or ``complexity``.
         artifact_id: names exactly this content.
         files: name to content.
         card: further fields of the card; all must be JSON.
