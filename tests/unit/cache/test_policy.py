@@ -54,7 +54,9 @@ def judge(
 
 def test_the_most_probable_is_served_not_the_most_similar() -> None:
     """Among those that pass."""
-    decision = judge("zz", near("aa", 0.99), near("bb", 0.95), verifier=Told(aa=0.81, bb=0.9))
+    decision = judge(
+        "zz", near("the zz", 0.99), near("a zz", 0.95), verifier=Told(the_zz=0.81, a_zz=0.9)
+    )
 
     assert (decision.served, decision.best, decision.reason) == (1, 1, None)
     assert decision.p_right == np.float32(0.9)
@@ -62,23 +64,23 @@ def test_the_most_probable_is_served_not_the_most_similar() -> None:
 
 def test_below_the_floor_nothing_is_judged() -> None:
     """However probable; the floor itself is judged."""
-    assert judge("a b", near("c d", 0.69)).reason is MissReason.NOTHING_SIMILAR
+    assert judge("a b", near("the a b", 0.69)).reason is MissReason.NOTHING_SIMILAR
     assert judge("a b").reason is MissReason.NOTHING_SIMILAR
-    assert judge("a b", near("c d", 0.70)).served == 0
+    assert judge("a b", near("the a b", 0.70)).served == 0
 
 
 def test_not_sure_enough_is_a_miss_that_tells_its_probability() -> None:
     """At the operating point itself it is served."""
-    unsure = judge("a b", near("c d"), verifier=Told(c_d=0.79))
+    unsure = judge("a b", near("the a b"), verifier=Told(the_a_b=0.79))
 
     assert (unsure.served, unsure.best, unsure.reason) == (None, 0, MissReason.BELOW_THRESHOLD)
     assert unsure.p_right == np.float32(0.79)
-    assert judge("a b", near("c d"), verifier=Told(c_d=0.8001)).served == 0
+    assert judge("a b", near("the a b"), verifier=Told(the_a_b=0.8001)).served == 0
 
 
 def test_without_evidence_only_exact_repeats_are_served() -> None:
     """The reason says so, and the probability is told all the same."""
-    decision = judge("a b", near("c d"), point=EXACT_ONLY, verifier=Told(c_d=0.99))
+    decision = judge("a b", near("the a b"), point=EXACT_ONLY, verifier=Told(the_a_b=0.99))
 
     assert (decision.served, decision.reason) == (None, MissReason.THIN_EVIDENCE)
     assert decision.p_right == np.float32(0.99)
@@ -113,29 +115,40 @@ def test_a_veto_is_a_probability_of_zero() -> None:
         assert (decision.served, decision.reason, decision.p_right) == (None, reason, 0.0)
 
 
-def test_a_name_on_one_side_only_needs_more_certainty() -> None:
+def test_a_doubt_needs_more_certainty() -> None:
     """Four times less doubt than elsewhere; the probability stays what it is."""
-    asked, stored = "how do I cook rice", "how do I cook Basmati rice"
+    asked, stored = 'what does "polish" mean', 'what does "Polish" mean'
     told = stored.replace(" ", "_")
 
     doubtful = judge(asked, near(stored), verifier=Told(**{told: 0.9}))
     sure = judge(asked, near(stored), verifier=Told(**{told: 0.96}))
 
-    assert (doubtful.served, doubtful.reason) == (None, MissReason.GUARD_ENTITY)
+    assert (doubtful.served, doubtful.reason) == (None, MissReason.GUARD_QUOTE)
     assert doubtful.p_right == np.float32(0.9)
     assert sure.served == 0
 
 
+def test_other_words_need_ten_times_more_certainty() -> None:
+    """There the verifier is wrong in kinds that its calibration did not hold."""
+    asked, stored = "how do I cook rice", "how do I steam rice"
+    told = stored.replace(" ", "_")
+
+    unsure = judge(asked, near(stored), verifier=Told(**{told: 0.97}))
+
+    assert (unsure.served, unsure.reason) == (None, MissReason.BELOW_THRESHOLD)
+    assert judge(asked, near(stored), verifier=Told(**{told: 0.985})).served == 0
+
+
 def test_an_answer_that_was_wrong_for_a_text_never_serves_it_again() -> None:
     """And serves other texts only when it is surer than before."""
-    refuted = Candidate(wording("c d"), 0.95, None, n_refuted=1, is_refuted=True)
-    burnt = Candidate(wording("c d"), 0.95, None, n_refuted=1)
+    refuted = Candidate(wording("the a b"), 0.95, None, n_refuted=1, is_refuted=True)
+    burnt = Candidate(wording("the a b"), 0.95, None, n_refuted=1)
 
-    never = judge("a b", refuted, verifier=Told(c_d=1.0))
+    never = judge("a b", refuted, verifier=Told(the_a_b=1.0))
 
     assert (never.served, never.reason, never.p_right) == (None, MissReason.REFUTED, 0.0)
-    assert judge("a b", burnt, verifier=Told(c_d=0.94)).reason is MissReason.BELOW_THRESHOLD
-    assert judge("a b", burnt, verifier=Told(c_d=0.96)).served == 0
+    assert judge("a b", burnt, verifier=Told(the_a_b=0.94)).reason is MissReason.BELOW_THRESHOLD
+    assert judge("a b", burnt, verifier=Told(the_a_b=0.96)).served == 0
 
 
 def test_pairs_that_differ_in_a_barred_way_are_not_served() -> None:
