@@ -4,14 +4,15 @@
 it. Candidates above the floor are judged together: the verifier says how probable it is that each
 one's answer is right, and then, from the most probable on, each is asked, in this order:
 
-1. is the same text meant? Then it serves, with probability 1, unless 3 objects;
-2. is it probable enough for the operating point?               BELOW_THRESHOLD, THIN_EVIDENCE
-3. is it refused on its own account (expired, model, length)?
-4. was it reported wrong for this very text?                    REFUTED
-5. do the parts outside the encoder's window differ?            BEYOND_WINDOW
-6. does a guard object (numbers, negation, ...), or doubt where the verifier is not very sure?
-                                                                GUARD_...
-7. did pairs that differ in this way turn out wrong here?       BARRED
+1. is it refused on its own account (expired, model, length)?
+2. is the same text meant? Then it serves, with probability 1;
+3. was it reported wrong for this very text?                    REFUTED
+4. do the parts outside the encoder's window differ?            BEYOND_WINDOW
+5. does a guard veto it (numbers, negation, ...)?               GUARD_...
+6. is it probable enough for the operating point, and where it says other words, far more so?
+                                                                BELOW_THRESHOLD, THIN_EVIDENCE
+7. does a guard doubt it, where the verifier is not very sure?  GUARD_...
+8. did pairs that differ in this way turn out wrong here?       BARRED
 
 The first that passes is served. When none does, the miss carries the reason of the most probable
 candidate.
@@ -36,15 +37,15 @@ from cache.wording import is_other_wording
 JUDGE_ALL = -1.0
 """A cosine floor that lets everything be judged, as explanations do."""
 
+SURER = 4.0
+"""How many times smaller P(wrong) must be where there is a doubt, or an entry was wrong before."""
+
 _SURER_OF_OTHER_WORDS = 10.0
 """The same for texts that do not say the same words that carry meaning, in the same order.
 
 There the verifier is wrong in kinds its calibration did not hold: of the demo's near-misses it was
 sure of 15, beside 72 duplicates, "discard the changes" for "keep the changes" among them.
 """
-
-SURER = 4.0
-"""How many times smaller P(wrong) must be where there is a doubt, or an entry was wrong before."""
 
 
 def remembered_facts(text: str) -> Facts:

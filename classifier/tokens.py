@@ -27,9 +27,7 @@ def pack(tokens: Floats, lengths: Sequence[int]) -> list[bytes]:
         tokens: shape (n, width, DIM), float32.
         lengths: how many of the ``width`` tokens each text has; the rest is padding.
     """
-    return [
-        _pack(row[: _at_least_one(length)]) for row, length in zip(tokens, lengths, strict=True)
-    ]
+    return [_pack(row[: max(1, length)]) for row, length in zip(tokens, lengths, strict=True)]
 
 
 def unpack(packed: Sequence[bytes]) -> tuple[Floats, Floats]:
@@ -82,7 +80,3 @@ def _pack(tokens: Floats) -> bytes:
     halves = (np.clip(numbers, -_LEVELS, _LEVELS) + 8).astype(np.uint8)
     both = halves[:, 0::2] | (halves[:, 1::2] << 4)
     return b"".join((bytes((len(few),)), scales.tobytes(), both.tobytes()))
-
-
-def _at_least_one(length: int) -> int:
-    return max(1, length)

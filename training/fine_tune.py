@@ -24,8 +24,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from classifier.tokens import DIM, TOKENS
 from training.pair_data import LabelledPair, training_pairs
-from training.pair_head import DIM, TOKENS, PairHead
+from training.pair_head import PairHead
 
 _FROZEN_LAYERS = 2
 _BATCH = 64

@@ -19,8 +19,8 @@ from typing import Any
 import torch
 from torch import nn
 
-DIM = 64
-TOKENS = 32  # a longer prompt's neighbouring tokens are averaged, so that so many remain
+from classifier.tokens import DIM, TOKENS
+
 _ALIGNMENTS = 4
 _JUDGED = 96
 _JUDGEMENT = 64
