@@ -25,7 +25,7 @@ from benchmarks.errors import UnusableInput
 from benchmarks.metrics import Floats
 from benchmarks.shipped import plain_request, shipped_policy
 from cache.normalize import canonical
-from cache.policy import JUDGE_ALL, Candidate, Wording, decide
+from cache.policy import JUDGE_ALL, Candidate, Question, Wording, decide
 from cache.ports import PairVerifier
 from cache.types import Embedding, MissReason, OperatingPoint
 from classifier.encoder import OnnxEncoder
@@ -138,14 +138,14 @@ def judge(pair: Pair, subject: Subject) -> Judged:
     a, b = canonical(pair.a), canonical(pair.b)
     cosine = float(subject.embeddings[a].vector @ subject.embeddings[b].vector)
     started = time.perf_counter()
-    decision = decide(
-        subject.wording(b),
-        [Candidate(subject.wording(a), cosine)],
-        subject.policy.reuse,
-        subject.point,
-        subject.verifier,
+    question = Question(
+        asked=subject.wording(b),
+        candidates=[Candidate(subject.wording(a), cosine)],
+        policy=subject.policy.reuse,
+        point=subject.point,
         floor=JUDGE_ALL,
     )
+    (decision,) = decide([question], subject.verifier)
     decision_ms = (time.perf_counter() - started) * 1e3
     reason = decision.reason or _rule_against(pair, subject.policy, is_exact=decision.is_exact)
     if cosine < subject.policy.reuse.min_similarity:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cache.hot import Hot
 from cache.normalize import canonical
-from cache.policy import Candidate, Decision, Wording, decide
+from cache.policy import Candidate, Decision, Question, Wording, decide
 from cache.ports import PairVerifier
 from cache.shelf import Shelf, refusal
 from cache.types import Embedding, EntryId, Head, Hit, Miss, MissReason, Neighbor, Query
@@ -15,10 +15,18 @@ from cache.types import Embedding, EntryId, Head, Hit, Miss, MissReason, Neighbo
 
 @dataclass(slots=True)
 class _Lookup:
-    """One query on its way: what it asks, and what was found near it."""
+    """One query on its way: what it asks, and what was found near it.
+
+    Attributes:
+        query: what came in.
+        asked: its text.
+        nearest: the most similar entry, below the floor too; None in an empty partition.
+        near: the entries to judge, most similar first.
+    """
 
     query: Query
     asked: Wording
+    nearest: Neighbor | None
     near: list[tuple[Neighbor, Head]]
 
 
@@ -46,55 +54,56 @@ def find_near(
         for query, embedding in zip(queries, embeddings, strict=True)
     ]
     known = _texts(shelf, lookups)
-    return [_judge(shelf, verifier, lookup, known, now_s) for lookup in lookups]
+    for lookup in lookups:
+        lookup.near = [(neighbor, head) for neighbor, head in lookup.near if head.id in known]
+    decisions = decide([_question(shelf, lookup, known, now_s) for lookup in lookups], verifier)
+    return [
+        _answer(shelf, lookup, decision, known, now_s)
+        for lookup, decision in zip(lookups, decisions, strict=True)
+    ]
 
 
 def _search(shelf: Shelf, query: Query, embedding: Embedding) -> _Lookup:
     asked = shelf.wording(canonical(query.text), embedding.tokens)
     if query.exact_only is not None:
-        return _Lookup(query, asked, [])
+        return _Lookup(query, asked, None, [])
     policy = query.policy
     found = shelf.index.search(
         query.partition, embedding.vector, policy.n_candidates, policy.min_similarity
     )
     near: list[tuple[Neighbor, Head]] = []
+    nearest = None
     for neighbor in found:
         head = shelf.catalog.head(neighbor.id)
         if head is not None and head.partition == query.partition:
-            near.append((neighbor, head))
-    return _Lookup(query, asked, near)
+            nearest = nearest or neighbor
+            if neighbor.similarity >= policy.min_similarity:
+                near.append((neighbor, head))
+    return _Lookup(query, asked, nearest, near)
 
 
 def _texts(shelf: Shelf, lookups: Sequence[_Lookup]) -> dict[EntryId, Hot]:
-    """Return text and answer of every candidate above its floor, with one read for the batch."""
+    """Return text and answer of every candidate, with one read for the batch."""
     known: dict[EntryId, Hot] = {}
     unread: list[EntryId] = []
     for lookup in lookups:
-        floor = lookup.query.policy.min_similarity
-        for neighbor, _ in lookup.near:
-            if neighbor.similarity < floor or neighbor.id in known:
+        for _, head in lookup.near:
+            if head.id in known:
                 continue
-            hot = shelf.hot.get(neighbor.id)
+            hot = shelf.hot.get(head.id)
             if hot is None:
-                unread.append(neighbor.id)
+                unread.append(head.id)
             else:
-                known[neighbor.id] = hot
+                known[head.id] = hot
     if unread:
         known.update(shelf.read(list(dict.fromkeys(unread))))
     return known
 
 
-def _judge(
-    shelf: Shelf,
-    verifier: PairVerifier,
-    lookup: _Lookup,
-    known: dict[EntryId, Hot],
-    now_s: float,
-) -> Hit | Miss:
+def _question(
+    shelf: Shelf, lookup: _Lookup, known: Mapping[EntryId, Hot], now_s: float
+) -> Question:
     query = lookup.query
-    if query.exact_only is not None:
-        return Miss(reason=query.exact_only)
-    near = [(neighbor, head) for neighbor, head in lookup.near if neighbor.id in known]
     candidates = [
         Candidate(
             known[head.id].wording,
@@ -102,12 +111,25 @@ def _judge(
             refusal(head, query, now_s),
             *shelf.refutations(head.id, lookup.asked.text),
         )
-        for neighbor, head in near
+        for neighbor, head in lookup.near
     ]
-    decision = decide(lookup.asked, candidates, query.policy, query.point, verifier)
+    return Question(
+        asked=lookup.asked, candidates=candidates, policy=query.policy, point=query.point
+    )
+
+
+def _answer(
+    shelf: Shelf,
+    lookup: _Lookup,
+    decision: Decision,
+    known: Mapping[EntryId, Hot],
+    now_s: float,
+) -> Hit | Miss:
+    if lookup.query.exact_only is not None:
+        return Miss(reason=lookup.query.exact_only)
     if decision.served is None:
-        return _miss(decision, lookup, near, known)
-    neighbor, head = near[decision.served]
+        return _miss(decision, lookup, known)
+    neighbor, head = lookup.near[decision.served]
     shelf.catalog.visit(head.id)
     return Hit(
         head=head,
@@ -121,24 +143,18 @@ def _judge(
     )
 
 
-def _miss(
-    decision: Decision,
-    lookup: _Lookup,
-    near: Sequence[tuple[Neighbor, Head]],
-    known: dict[EntryId, Hot],
-) -> Miss:
+def _miss(decision: Decision, lookup: _Lookup, known: Mapping[EntryId, Hot]) -> Miss:
     reason = decision.reason or MissReason.NOTHING_SIMILAR
+    nearest, text = lookup.nearest, ""
     if decision.best is not None:
-        neighbor, head = near[decision.best]
+        nearest, head = lookup.near[decision.best]
         text = known[head.id].wording.text
-    elif lookup.near:
-        neighbor, text = lookup.near[0][0], ""
-    else:
+    if nearest is None:
         return Miss(reason=reason)
     return Miss(
         reason=reason,
-        similarity=neighbor.similarity,
-        nearest=neighbor.id,
+        similarity=nearest.similarity,
+        nearest=nearest.id,
         p_right=decision.p_right,
         nearest_text=text,
         asked=lookup.asked.text,

@@ -1,8 +1,9 @@
 """The reuse decision: may one of these stored answers serve this prompt? Pure.
 
 ``decide`` is the only way to a near-duplicate hit; lookups, explanations and benchmarks all take
-it. Candidates above the floor are judged together: the verifier says how probable it is that each
-one's answer is right, and then, from the most probable on, each is asked, in this order:
+it. The candidates above the floor, of all queries that wait, are judged together: the verifier says
+how probable it is that each one's answer is right, and then, from a query's most probable one on,
+each is asked, in this order:
 
 1. is it refused on its own account (expired, model, length)?
 2. is the same text meant? Then it serves, with probability 1;
@@ -109,6 +110,25 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A query with what might serve it.
+
+    Attributes:
+        asked: the query.
+        candidates: of the query's partition, most similar first.
+        policy: the namespace's rules.
+        point: the namespace's operating point.
+        floor: cosine from which on candidates are judged, None: the policy's.
+    """
+
+    asked: Wording
+    candidates: Sequence[Candidate]
+    policy: ReusePolicy
+    point: OperatingPoint
+    floor: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """What was decided, and why.
 
@@ -143,15 +163,15 @@ class WordingVerifier:
     verifier_id = "wording"
 
     def p_same_answer(
-        self, query: Prompt, candidates: Sequence[Prompt], similarities: NDArray[np.float32]
+        self,
+        asked: Sequence[Prompt],
+        stored: Sequence[Prompt],
+        similarities: NDArray[np.float32],
     ) -> NDArray[np.float32]:
-        """Return P(same answer) for each candidate, shape (len(candidates),)."""
-        asked = remembered_facts(query.text)
+        """Return P(same answer) for each pair, shape (n,)."""
+        pairs = zip(asked, stored, similarities.tolist(), strict=True)
         return np.array(
-            [
-                _p_by_wording(asked, candidate.text, similarity)
-                for candidate, similarity in zip(candidates, similarities.tolist(), strict=True)
-            ],
+            [_p_by_wording(one.text, other.text, cosine) for one, other, cosine in pairs],
             dtype=np.float32,
         )
 
@@ -163,38 +183,38 @@ class WordingVerifier:
 _WORDING_FLOOR = 0.93
 
 
-def _p_by_wording(asked: Facts, candidate: str, similarity: float) -> float:
+def _p_by_wording(asked: str, stored: str, similarity: float) -> float:
     if similarity < _WORDING_FLOOR:
         return 0.0
-    if is_other_wording(asked, remembered_facts(candidate)):
+    if is_other_wording(remembered_facts(asked), remembered_facts(stored)):
         return 0.75 / (1 + math.exp(-13.0 * (similarity - 0.79)))
     return 1 / (1 + math.exp(-30.3 * (similarity - 0.851)))
 
 
-def decide(
-    asked: Wording,
-    candidates: Sequence[Candidate],
-    policy: ReusePolicy,
-    point: OperatingPoint,
-    verifier: PairVerifier,
-    *,
-    floor: float | None = None,
-) -> Decision:
-    """Decide which candidate serves; see the module's docstring.
+def decide(questions: Sequence[Question], verifier: PairVerifier) -> list[Decision]:
+    """Decide for each question which candidate serves; see the module's docstring.
 
     Args:
-        asked: the query.
-        candidates: of the query's partition, most similar first.
-        policy: the namespace's rules.
-        point: the namespace's operating point.
+        questions: any number; the verifier is asked once for all.
         verifier: gives P(same answer).
-        floor: cosine from which on candidates are judged, None: the policy's.
     """
-    least = policy.min_similarity if floor is None else floor
-    judged = [candidate for candidate in candidates if candidate.similarity >= least]
+    judged = [_above_floor(question) for question in questions]
+    p_right = _probabilities(questions, judged, verifier)
+    return [
+        _decide(question, candidates, p)
+        for question, candidates, p in zip(questions, judged, p_right, strict=True)
+    ]
+
+
+def _above_floor(question: Question) -> list[Candidate]:
+    floor = question.policy.min_similarity if question.floor is None else question.floor
+    return [candidate for candidate in question.candidates if candidate.similarity >= floor]
+
+
+def _decide(question: Question, judged: Sequence[Candidate], p_right: Sequence[float]) -> Decision:
     if not judged:
         return Decision(served=None, reason=MissReason.NOTHING_SIMILAR, p_right=None)
-    p_right = _probabilities(asked, judged, verifier)
+    asked, point = question.asked, question.point
     order = sorted(range(len(judged)), key=lambda i: -p_right[i])
     best, missed = order[0], None
     for i in order:
@@ -262,13 +282,24 @@ def _stricter(min_p_right: float, times: int) -> float:
 
 
 def _probabilities(
-    asked: Wording, judged: Sequence[Candidate], verifier: PairVerifier
-) -> list[float]:
-    p_right = [1.0 if c.wording.text == asked.text else -1.0 for c in judged]
-    others = [i for i, p in enumerate(p_right) if p < 0]
+    questions: Sequence[Question],
+    judged: Sequence[Sequence[Candidate]],
+    verifier: PairVerifier,
+) -> list[list[float]]:
+    """Return P(right) of each question's candidates; equal texts need no verifier."""
+    p_right = [[1.0] * len(candidates) for candidates in judged]
+    others = [
+        (q, i)
+        for q, candidates in enumerate(judged)
+        for i, candidate in enumerate(candidates)
+        if candidate.wording.text != questions[q].asked.text
+    ]
     if others:
-        similarities = np.array([judged[i].similarity for i in others], dtype=np.float32)
-        p_same = verifier.p_same_answer(asked, [judged[i].wording for i in others], similarities)
-        for i, p in zip(others, p_same.tolist(), strict=True):
-            p_right[i] = p
+        p_same = verifier.p_same_answer(
+            [questions[q].asked for q, _ in others],
+            [judged[q][i].wording for q, i in others],
+            np.array([judged[q][i].similarity for q, i in others], dtype=np.float32),
+        )
+        for (q, i), p in zip(others, p_same.tolist(), strict=True):
+            p_right[q][i] = p
     return p_right

@@ -51,14 +51,17 @@ class PairVerifier(Protocol):
     """
 
     def p_same_answer(
-        self, query: Prompt, candidates: Sequence[Prompt], similarities: NDArray[np.float32]
+        self,
+        asked: Sequence[Prompt],
+        stored: Sequence[Prompt],
+        similarities: NDArray[np.float32],
     ) -> NDArray[np.float32]:
-        """Return shape (len(candidates),), each in [0, 1]; 0 for what it can not judge.
+        """Return shape (n,), each in [0, 1]; 0 for what it can not judge.
 
         Args:
-            query: the prompt that asks.
-            candidates: stored prompts, at least one.
-            similarities: shape (len(candidates),), cosine of each candidate to the query.
+            asked: n prompts that ask, at least one; a prompt with several candidates comes often.
+            stored: the n candidates.
+            similarities: shape (n,), cosine of the two.
         """
 
 

@@ -20,7 +20,7 @@ from cache.catalog import matches
 from cache.errors import CacheError, EntryRefused
 from cache.near import find_near
 from cache.normalize import canonical
-from cache.policy import JUDGE_ALL, Candidate, Decision, WordingVerifier, decide
+from cache.policy import JUDGE_ALL, Candidate, Decision, Question, WordingVerifier, decide
 from cache.ports import Encoder, EntryStore, PairVerifier, StoredEntry, VectorIndex
 from cache.shelf import Shelf, refusal
 from cache.types import (
@@ -187,9 +187,14 @@ class SemanticCache:
             for text, embedding in zip(texts, embeddings, strict=True)
         )
         similarity = float(embeddings[0].vector @ embeddings[1].vector)
-        decision = decide(
-            other, [Candidate(one, similarity)], policy, point, self._verifier, floor=JUDGE_ALL
+        question = Question(
+            asked=other,
+            candidates=[Candidate(one, similarity)],
+            policy=policy,
+            point=point,
+            floor=JUDGE_ALL,
         )
+        (decision,) = decide([question], self._verifier)
         return decision, similarity
 
     async def refute(self, entry_id: EntryId, text: str) -> None:

@@ -33,6 +33,7 @@ def _read(text: str) -> tuple[tuple[str, ...], frozenset[str], frozenset[str]]:
     return content, frozenset(content), frozenset(word for word in words if word in _SMALL)
 
 
+@lru_cache(maxsize=1 << 15)
 def _stem(word: str) -> str:
     for ending in ("ing", "ies", "ed", "es", "s", "ly"):
         if word.endswith(ending) and len(word) - len(ending) >= 3:

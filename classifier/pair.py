@@ -31,6 +31,9 @@ other eight are plainly mistaken; of AskUbuntu and of medical questions 23 of 23
 """
 
 
+_MOST_PAIRS = 64  # in one run
+
+
 class Prompt(Protocol):
     """A text with its packed token vectors."""
 
@@ -79,37 +82,45 @@ class PairModel:
         return f"PairModel({self.verifier_id!r})"
 
     def p_same_answer(
-        self, query: Prompt, candidates: Sequence[Prompt], similarities: npt.NDArray[np.float32]
+        self,
+        asked: Sequence[Prompt],
+        stored: Sequence[Prompt],
+        similarities: npt.NDArray[np.float32],
     ) -> npt.NDArray[np.float32]:
-        """Return P(the candidate's answer serves the query), shape (len(candidates),).
+        """Return P(the stored answer serves who asks), shape (n,).
 
         A prompt without token vectors (stored under another encoder) can not be judged: 0.
 
         Args:
-            query: the prompt that asks.
-            candidates: stored prompts, at least one.
-            similarities: shape (len(candidates),), cosine of each candidate to the query.
+            asked: n prompts that ask, at least one.
+            stored: the n candidates.
+            similarities: shape (n,), cosine of the two.
         """
-        p = np.zeros(len(candidates), dtype=np.float32)
-        rows = [i for i, candidate in enumerate(candidates) if candidate.tokens]
-        if not query.tokens or not rows:
-            return p
-        tokens, mask = unpack([query.tokens, *(candidates[i].tokens for i in rows)])
-        one = np.broadcast_to(tokens[:1], (len(rows), *tokens.shape[1:]))
-        near = similarities[rows]
-        p_head = self._head.run(
-            ["p_right"],
-            {
-                "a": one,
-                "a_mask": np.broadcast_to(mask[:1], (len(rows), mask.shape[1])),
-                "b": tokens[1:],
-                "b_mask": mask[1:],
-                "cosine": near,
-            },
-        )[0]
-        said = [overlap(query.text, candidates[i].text) for i in rows]
-        p[rows] = self._verdict.run(["probabilities"], {"x": inputs(p_head, near, said)})[0][:, 1]
-        return raised(p, [(query.text, candidate.text) for candidate in candidates])
+        p = np.zeros(len(asked), dtype=np.float32)
+        rows = [i for i in range(len(asked)) if asked[i].tokens and stored[i].tokens]
+        # Of like length together, for every pair is padded to the longest of its run.
+        rows.sort(key=lambda i: max(len(asked[i].tokens), len(stored[i].tokens)))
+        for start in range(0, len(rows), _MOST_PAIRS):
+            some = rows[start : start + _MOST_PAIRS]
+            p[some] = self._judged(
+                [asked[i] for i in some], [stored[i] for i in some], similarities[some]
+            )
+        return p
+
+    def _judged(
+        self,
+        asked: Sequence[Prompt],
+        stored: Sequence[Prompt],
+        similarities: npt.NDArray[np.float32],
+    ) -> npt.NDArray[np.float32]:
+        a, a_mask = unpack([prompt.tokens for prompt in asked])
+        b, b_mask = unpack([prompt.tokens for prompt in stored])
+        sides = {"a": a, "a_mask": a_mask, "b": b, "b_mask": b_mask, "cosine": similarities}
+        p_head = self._head.run(["p_right"], sides)[0]
+        texts = [(one.text, other.text) for one, other in zip(asked, stored, strict=True)]
+        said = [overlap(one, other) for one, other in texts]
+        read = inputs(p_head, similarities, said)
+        return raised(self._verdict.run(["probabilities"], {"x": read})[0][:, 1], texts)
 
     def min_p_right(self, max_error_rate: float) -> float | None:
         """Return the P(right) from which on hits met the target on the shipped calibration data.

@@ -16,6 +16,8 @@ import numpy.typing as npt
 DIM = 64
 TOKENS = 32
 _LEVELS = 7  # -7 to 7
+# The two numbers of each possible byte, shape (256, 2).
+_BOTH_HALVES = np.stack([np.arange(256) & 15, np.arange(256) >> 4], axis=1).astype(np.float32) - 8
 
 Floats = npt.NDArray[np.float32]
 
@@ -36,22 +38,21 @@ def unpack(packed: Sequence[bytes]) -> tuple[Floats, Floats]:
     Raises:
         ValueError: these are not the bytes of ``pack``.
     """
-    counts = [one[0] if one else 0 for one in packed]
-    most = max(1, *counts) if counts else 1
-    tokens = np.zeros((len(packed), most, DIM), dtype=np.float32)
-    mask = np.zeros((len(packed), most), dtype=np.float32)
-    for row, (one, n) in enumerate(zip(packed, counts, strict=True)):
-        if len(one) != size_of(n) and one:
+    counts = np.array([one[0] if one else 0 for one in packed], dtype=np.intp)
+    for one, n in zip(packed, counts.tolist(), strict=True):
+        if one and len(one) != size_of(n):
             raise ValueError(f"{n} tokens take {size_of(n)} bytes, got {len(one)}")
-        if n == 0:
-            mask[row, 0] = 1.0  # a text without tokens is one token without meaning
-            continue
-        scales = np.frombuffer(one, dtype="<f2", count=n, offset=1).astype(np.float32)
-        halves = np.frombuffer(one, dtype=np.uint8, offset=1 + 2 * n).reshape(n, DIM // 2)
-        tokens[row, :n, 0::2] = (halves & 15).astype(np.float32) - 8.0
-        tokens[row, :n, 1::2] = (halves >> 4).astype(np.float32) - 8.0
-        tokens[row, :n] *= scales[:, None]
-        mask[row, :n] = 1.0
+    most = max(1, int(counts.max(initial=0)))
+    is_token = np.arange(most) < counts[:, None]
+    tokens = np.zeros((len(packed), most, DIM), dtype=np.float32)
+    if is_token.any():
+        ends = [1 + 2 * n for n in counts.tolist()]
+        scales = b"".join(one[1:end] for one, end in zip(packed, ends, strict=True))
+        halves = b"".join(one[end:] for one, end in zip(packed, ends, strict=True))
+        numbers = _BOTH_HALVES[np.frombuffer(halves, dtype=np.uint8)].reshape(-1, DIM)
+        tokens[is_token] = numbers * np.frombuffer(scales, dtype="<f2").astype(np.float32)[:, None]
+    mask = is_token.astype(np.float32)
+    mask[counts == 0, 0] = 1.0  # a text without tokens is one token without meaning
     return tokens, mask
 
 

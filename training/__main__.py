@@ -20,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     tune = commands.add_parser("fine-tune", help="fine-tune the encoder with a pair head")
     tune.add_argument("--work", type=Path, required=True, help="folder of checkpoints")
     tune.add_argument("--seed", type=int, default=0)
+    tune.add_argument("--begin", type=Path, help="a finished run's done.pt, to go on from")
 
     encoder = commands.add_parser("encoder", help="export the encoder to int8 ONNX")
     encoder.add_argument("--out", type=Path, default=ARTIFACTS / "encoder")
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.command == "fine-tune":
         from training.fine_tune import Plan, fine_tune
 
-        fine_tune(found_data(), given.work, Plan(seed=given.seed))
+        fine_tune(found_data(), given.work, Plan(seed=given.seed, begin=given.begin))
     elif given.command == "encoder":
         from training.encoder import make_encoder
 

@@ -65,12 +65,15 @@ class Plan:
         epochs: passes over the mixture, may be a fraction.
         encoder_rate: learning rate of the transformer.
         head_rate: of projection and head.
+        begin: a finished run to go on from, for another pass in another order; None: the
+            original weights.
     """
 
     seed: int = 0
     epochs: float = 1.0
     encoder_rate: float = 5e-5
     head_rate: float = 1e-3
+    begin: Path | None = None
 
 
 def load_original(attention: str = "sdpa") -> TokenEncoder:
@@ -96,7 +99,7 @@ def load_tuned(path: Path, attention: str = "sdpa") -> tuple[TokenEncoder, PairH
 def fine_tune(folder: Path, work: Path, plan: Plan) -> None:
     """Train, writing ``work/last.pt`` as it goes and ``work/done.pt`` at the end."""
     torch.manual_seed(plan.seed)
-    encoder, head = load_original(), PairHead()
+    encoder, head = (load_original(), PairHead()) if plan.begin is None else load_tuned(plan.begin)
     scale = nn.Parameter(torch.tensor([12.0, -9.0]))
     _freeze(encoder)
     trained = [p for p in encoder.bert.parameters() if p.requires_grad]

@@ -16,6 +16,7 @@ from pathlib import Path
 from benchmarks.datasets import fold_of, pairs, read_rows
 from router.ledger.labels import labelled_pairs
 from training.near_misses import names_in, near_miss, rewording
+from training.operations import operation_pairs
 
 HELD_KINDS = frozenset(
     {
@@ -42,7 +43,8 @@ TRAINED_ON = (
     "AskUbuntu duplicates (CC BY-SA 3.0), CheckList for QQP (MIT), SemAntoNeg (CC BY), GSM-Plus, "
     "MEDIQA RQE, PAWS-X English dev, Spider and Spider-Syn, text2sql-data, Overnight: the parts "
     "that are not held back",
-    "pairs of this project's own, made from single prompts (`training/near_misses.py`)",
+    "pairs of this project's own, made from single prompts (`training/near_misses.py`), and "
+    "requests put together of an operation and an object (`training/operations.py`)",
 )
 
 
@@ -183,8 +185,11 @@ def _made(folder: Path, chance: random.Random) -> Iterator[LabelledPair]:
             yield LabelledPair(text, asked, False, "made")
         if chance.random() < 0.6:
             yield LabelledPair(text, rewording(text, chance), True, "made")
+    for one, two, is_same in operation_pairs(_OPERATIONS, chance):
+        yield LabelledPair(one, two, is_same, "operations")
 
 
+_OPERATIONS = 16_000
 _PROMPTS: Mapping[str, int] = {
     "cache/groups_qqp.jsonl.gz": 8_000,
     "traffic/prompts_trec_mq.jsonl.gz": 2_000,

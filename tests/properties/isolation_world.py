@@ -85,10 +85,13 @@ class Credulous:
     """Takes every two prompts for the same."""
 
     def p_same_answer(
-        self, query: Prompt, candidates: Sequence[Prompt], similarities: NDArray[np.float32]
+        self,
+        asked: Sequence[Prompt],
+        stored: Sequence[Prompt],
+        similarities: NDArray[np.float32],
     ) -> NDArray[np.float32]:
         """Return certainty."""
-        return np.ones(len(candidates), dtype=np.float32)
+        return np.ones(len(asked), dtype=np.float32)
 
 
 class World:

@@ -47,7 +47,10 @@ class CosineVerifier:
     """P(right) is the cosine."""
 
     def p_same_answer(
-        self, query: Prompt, candidates: Sequence[Prompt], similarities: NDArray[np.float32]
+        self,
+        asked: Sequence[Prompt],
+        stored: Sequence[Prompt],
+        similarities: NDArray[np.float32],
     ) -> NDArray[np.float32]:
         """Return the cosines."""
         return similarities

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from cache.guards import compare_facts, facts_of
-from cache.policy import Candidate, Decision, Wording, WordingVerifier, decide
+from cache.policy import Candidate, Decision, Question, Wording, WordingVerifier, decide
 from cache.ports import Prompt
 from cache.traits import traits_of_pair
 from cache.types import EXACT_ONLY, MissReason, OperatingPoint, ReusePolicy
@@ -26,10 +26,13 @@ class Told:
         self.p_right = p_right
 
     def p_same_answer(
-        self, query: Prompt, candidates: Sequence[Prompt], similarities: NDArray[np.float32]
+        self,
+        asked: Sequence[Prompt],
+        stored: Sequence[Prompt],
+        similarities: NDArray[np.float32],
     ) -> NDArray[np.float32]:
         """Return what was told."""
-        told = [self.p_right.get(candidate.text.replace(" ", "_"), 1.0) for candidate in candidates]
+        told = [self.p_right.get(one.text.replace(" ", "_"), 1.0) for one in stored]
         return np.array(told, dtype=np.float32)
 
 
@@ -49,7 +52,9 @@ def judge(
     verifier: Told | None = None,
 ) -> Decision:
     policy = ReusePolicy(min_similarity=floor)
-    return decide(wording(asked), candidates, policy, point, verifier or Told())
+    question = Question(asked=wording(asked), candidates=candidates, policy=policy, point=point)
+    (decision,) = decide([question], verifier or Told())
+    return decision
 
 
 def test_the_most_probable_is_served_not_the_most_similar() -> None:
@@ -242,7 +247,9 @@ def test_the_wording_verifier_keeps_the_order(cosines: list[float]) -> None:
     """More similar is never less probable, and every number is a probability."""
     values = np.sort(np.array(cosines, dtype=np.float32))
 
-    p_right = WordingVerifier().p_same_answer(wording("q"), [wording("t")] * len(values), values)
+    p_right = WordingVerifier().p_same_answer(
+        [wording("q")] * len(values), [wording("t")] * len(values), values
+    )
 
     assert np.all(np.diff(p_right) >= 0)
     assert np.all((p_right >= 0) & (p_right <= 1))

@@ -40,7 +40,9 @@ def p_right(asked: str, *stored: str) -> list[float]:
     one, *others = encoder().embed(texts)
     cosines = np.array([one.vector @ other.vector for other in others], dtype=np.float32)
     prompts = [Prompt(t, e.tokens) for t, e in zip(texts, [one, *others], strict=True)]
-    found: list[float] = model().p_same_answer(prompts[0], prompts[1:], cosines).tolist()
+    found: list[float] = (
+        model().p_same_answer([prompts[0]] * len(others), prompts[1:], cosines).tolist()
+    )
     return found
 
 
@@ -83,10 +85,10 @@ def test_what_has_no_token_vectors_is_not_judged() -> None:
     cosines = np.ones(1, dtype=np.float32)
 
     assert model().p_same_answer(
-        Prompt("a", full.tokens), [Prompt("b", b"")], cosines
+        [Prompt("a", full.tokens)], [Prompt("b", b"")], cosines
     ).tolist() == [0.0]
     assert model().p_same_answer(
-        Prompt("a", b""), [Prompt("b", full.tokens)], cosines
+        [Prompt("a", b"")], [Prompt("b", full.tokens)], cosines
     ).tolist() == [0.0]
 
 
