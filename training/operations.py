@@ -101,7 +101,8 @@ _PLACES: Mapping[str, Sequence[str]] = {
     ),
 }  # fmt: skip
 _FORMS = (
-    "How do I {op} {object}{place}?", "how can I {op} {object}{place}", "How to {op} {object}{place}?",
+    "How do I {op} {object}{place}?", "how can I {op} {object}{place}",
+    "How to {op} {object}{place}?",
     "What is the way to {op} {object}{place}?", "what's the best way to {op} {object}{place}?",
     "I want to {op} {object}{place}", "I need to {op} {object}{place}, how?",
     "Is it possible to {op} {object}{place}?", "can I {op} {object}{place}?",
