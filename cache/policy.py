@@ -257,28 +257,27 @@ def _not_sure_enough(
     point: OperatingPoint,
     doubt: MissReason | None,
 ) -> MissReason | None:
-    """Return why the probability is not enough here; with a doubt it has to be higher."""
+    """Return why the probability is not enough here; each reason for care makes it stricter."""
     if point.min_p_right is None:
         return MissReason.THIN_EVIDENCE
-    if p_right < _stricter(point.min_p_right, candidate.n_refuted):
+    surer = caution(asked.facts, candidate.wording.facts) * SURER**candidate.n_refuted
+    p_wrong, most = 1.0 - p_right, 1.0 - point.min_p_right
+    if p_wrong > most / surer:
         return MissReason.BELOW_THRESHOLD
-    if is_other_wording(asked.facts, candidate.wording.facts) and p_right < 1.0 - (
-        (1.0 - point.min_p_right) / _SURER_OF_OTHER_WORDS
-    ):
-        return MissReason.BELOW_THRESHOLD
-    if doubt is not None and p_right < _stricter(point.min_p_right, candidate.n_refuted + 1):
+    if doubt is not None and p_wrong > most / (surer * SURER):
         return doubt
     if not point.barred.isdisjoint(_traits(asked, candidate, point)):
         return MissReason.BARRED
     return None
 
 
+def caution(asked: Facts, stored: Facts) -> float:
+    """Return how many times smaller P(wrong) must be than the operating point's, doubts aside."""
+    return _SURER_OF_OTHER_WORDS if is_other_wording(asked, stored) else 1.0
+
+
 def _traits(asked: Wording, candidate: Candidate, point: OperatingPoint) -> tuple[str, ...]:
     return traits_of_pair(candidate.wording.text, asked.text) if point.barred else ()
-
-
-def _stricter(min_p_right: float, times: int) -> float:
-    return 1.0 - (1.0 - min_p_right) / SURER**times
 
 
 def _probabilities(

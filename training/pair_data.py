@@ -15,6 +15,7 @@ from pathlib import Path
 
 from benchmarks.datasets import fold_of, pairs, read_rows
 from router.ledger.labels import labelled_pairs
+from training.grammar import grammar_pairs
 from training.near_misses import names_in, near_miss, rewording
 from training.operations import operation_pairs
 
@@ -44,7 +45,8 @@ TRAINED_ON = (
     "MEDIQA RQE, PAWS-X English dev, Spider and Spider-Syn, text2sql-data, Overnight: the parts "
     "that are not held back",
     "pairs of this project's own, made from single prompts (`training/near_misses.py`), and "
-    "requests put together of an operation and an object (`training/operations.py`)",
+    "requests put together of an operation and an object (`training/operations.py`), and questions "
+    "whose grammar decides (`training/grammar.py`)",
 )
 
 
@@ -187,9 +189,12 @@ def _made(folder: Path, chance: random.Random) -> Iterator[LabelledPair]:
             yield LabelledPair(text, rewording(text, chance), True, "made")
     for one, two, is_same in operation_pairs(_OPERATIONS, chance):
         yield LabelledPair(one, two, is_same, "operations")
+    for one, two, is_same in grammar_pairs(_GRAMMAR, chance):
+        yield LabelledPair(one, two, is_same, "grammar")
 
 
 _OPERATIONS = 16_000
+_GRAMMAR = 8_000
 _PROMPTS: Mapping[str, int] = {
     "cache/groups_qqp.jsonl.gz": 8_000,
     "traffic/prompts_trec_mq.jsonl.gz": 2_000,

@@ -23,7 +23,7 @@ from benchmarks.datasets import fold_of, pairs, read_rows
 from benchmarks.metrics import clopper_pearson_lower, clopper_pearson_upper
 from cache.guards import facts_of, objection
 from cache.normalize import canonical
-from cache.policy import SURER
+from cache.policy import SURER, caution
 from classifier.encoder import OnnxEncoder
 from training.pair_data import HELD_DOMAINS
 
@@ -183,10 +183,10 @@ def _replays(rows: Sequence[Row], encoder: OnnxEncoder, p_right: PRight, name: s
             candidates[i].append((j, 2.0))  # exact
             continue
         guard = objection(facts[i], facts[j]) if one >= GRID[0] else None
-        if guard is None:
-            candidates[i].append((j, one))
-        elif not guard.is_veto:  # with a doubt, P(wrong) has to be so many times smaller
-            candidates[i].append((j, 1 - SURER * (1 - one)))
+        if guard is None or not guard.is_veto:
+            # What asks for more certainty at the point is taken off the certainty here.
+            surer = caution(facts[i], facts[j]) * (1.0 if guard is None else SURER)
+            candidates[i].append((j, 1 - surer * (1 - one)))
     return [_replay(rows, candidates, threshold) for threshold in GRID]
 
 

@@ -579,6 +579,28 @@ def test_an_opposite_among_new_words_still_vetoes_where_it_is_a_strong_one() -> 
     assert compare_facts(a, b) is MissReason.GUARD_NEGATION
 
 
+def test_what_was_merely_told_of_is_a_doubt_where_its_whole_kind_is_asked_about() -> None:
+    """Not where the rivals are what is asked about."""
+    told = "My {} eats milk. Is it normal for animals to eat milk?"
+    asked = "My {0} eats milk. Which animals do {0}s fear?"
+
+    assert differences(told.format("dog"), told.format("goat"))[0].is_veto is False
+    assert differences(asked.format("dog"), asked.format("goat"))[0].is_veto is True
+
+
+def test_among_other_words_what_one_text_lacks_is_a_doubt() -> None:
+    """And what stands against each other, two numbers here, a veto all the same."""
+    one = "how do I set up the mail client with two accounts on version {}"
+    other = "mail program: adding another address fails every time{}"
+
+    lacking = differences(one.format(4), other.format(""))
+    against = differences(one.format("78"), other.format(" (release 79)"))
+
+    assert lacking
+    assert not any(finding.is_veto for finding in lacking)
+    assert against[0].is_veto
+
+
 def test_no_name_no_other_entity() -> None:
     """Texts of the same names have none to disagree on."""
     assert not other_entity(facts_of("Who is Trump?"), facts_of("who is trump"))
