@@ -18,7 +18,6 @@ from cache.guards import (
     facts_of,
     findings,
     objection,
-    other_entity,
 )
 from cache.normalize import canonical
 from cache.types import MissReason
@@ -493,7 +492,6 @@ def test_the_order_of_the_two_texts_does_not_matter(a: str, b: str) -> None:
     """A veto and a doubt hold in both directions, and for the same reason."""
     assert compare(a, b) is compare(b, a)
     assert doubts(facts_of(a), facts_of(b)) is doubts(facts_of(b), facts_of(a))
-    assert other_entity(facts_of(a), facts_of(b)) is other_entity(facts_of(b), facts_of(a))
 
 
 @settings(deadline=None)
@@ -567,7 +565,6 @@ def test_a_doubt_is_shown_as_no_veto() -> None:
     """A name that the other text lacks is no veto by itself; a sure judge may overlook it."""
     a, b = facts_of("best phones in India"), facts_of("best phones")
 
-    assert other_entity(a, b)
     assert [finding.is_veto for finding in findings(a, b)] == [False]
 
 
@@ -599,11 +596,6 @@ def test_among_other_words_what_one_text_lacks_is_a_doubt() -> None:
     assert lacking
     assert not any(finding.is_veto for finding in lacking)
     assert against[0].is_veto
-
-
-def test_no_name_no_other_entity() -> None:
-    """Texts of the same names have none to disagree on."""
-    assert not other_entity(facts_of("Who is Trump?"), facts_of("who is trump"))
 
 
 def test_behind_what_is_read_the_texts_must_be_equal() -> None:
