@@ -12,7 +12,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 
 import numpy as np
 
@@ -208,18 +208,22 @@ class App:
 
     async def close(self) -> None:
         """Stop what is in flight, write what waits, close everything, let go of the folder."""
-        await self.gateway.stop()
-        await self._retries.stop()
-        await self.audits.stop()
+        async with AsyncExitStack() as last_first:  # a step that fails keeps none from running
+            last_first.callback(self._folder.close)
+            last_first.push_async_callback(self.ledger.aclose)
+            last_first.push_async_callback(self.cache.close)
+            for provider in {id(u.provider): u.provider for u in self._upstreams.values()}.values():
+                last_first.push_async_callback(provider.close)
+            last_first.push_async_callback(self._batcher.close)
+            last_first.push_async_callback(self._end_tasks)
+            last_first.push_async_callback(self.audits.stop)
+            last_first.push_async_callback(self._retries.stop)
+            last_first.push_async_callback(self.gateway.stop)
+
+    async def _end_tasks(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._batcher.close()
-        for provider in {id(u.provider): u.provider for u in self._upstreams.values()}.values():
-            await provider.close()
-        await self.cache.close()
-        await self.ledger.aclose()
-        self._folder.close()
 
     async def __aenter__(self) -> App:
         try:

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 from cache.calibration import (
     GRID,
     Observation,
-    Source,
     Twins,
     fair_sample,
     labels_missing,
@@ -123,8 +122,6 @@ class Assurance:
     def observe(self, namespace: str, observation: Observation) -> None:
         """Take an observation; the operating point follows within seconds."""
         observation = replace(observation, traits=keepable(observation.traits))
-        if observation.source is Source.AUDIT:
-            self._metrics.audited(namespace, is_right=observation.is_right)
         state = self._known(namespace)
         if state is not None:
             state.observations.append(observation)

@@ -260,9 +260,6 @@ class Metrics(Collector):
             "1 where the namespace's own evidence bounds its error rate by the target.",
             "namespace",
         )
-        self._audits = Tally(
-            "scrimp_audits", "Near-duplicates that were audited.", "namespace", "verdict"
-        )
         self._drift_alarms = Tally(
             "scrimp_drift_alarms",
             "Times the share of right near-duplicates changed beyond chance.",
@@ -320,10 +317,6 @@ class Metrics(Collector):
     def entries_removed(self, cause: str, n: int) -> None:
         """Count stored answers that were removed, by why."""
         self._removed.add((cause,), n)
-
-    def audited(self, namespace: str, *, is_right: bool) -> None:
-        """Count what an audit found."""
-        self._audits.add((self._namespace(namespace), "right" if is_right else "wrong"))
 
     def assured(self, report: AssuranceReport) -> None:
         """Show how a namespace stands; namespaces without a label of their own are not shown."""

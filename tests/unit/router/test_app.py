@@ -35,3 +35,22 @@ async def test_a_part_that_cannot_be_made_leaves_nothing_open(
     assert set(threading.enumerate()) == before
     async with app.build(settings(tmp_path / "data")) as built:
         assert built.notices == []
+
+
+async def test_a_part_that_fails_to_close_keeps_none_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error is seen, and the folder is free for the next process all the same."""
+    built = app.build(settings(tmp_path / "data"))
+    await built.start()
+
+    async def fails() -> None:
+        raise Trouble
+
+    monkeypatch.setattr(built.gateway, "stop", fails)
+    monkeypatch.setattr(built.cache, "close", fails)
+    with pytest.raises(Trouble):
+        await built.close()
+
+    async with app.build(settings(tmp_path / "data")) as again:
+        assert again.notices == []

@@ -312,7 +312,7 @@ async def test_drift_raises_one_alarm(house: House) -> None:
 
 
 async def test_metrics_show_how_a_namespace_stands(house: House) -> None:
-    """Audits by verdict, the rate with its ends, the threshold, the certificate."""
+    """The rate with its ends, the threshold, the certificate."""
     assurance = await house.open()
     assurance.point("shop", POLICY)
     for n in range(200):
@@ -323,8 +323,6 @@ async def test_metrics_show_how_a_namespace_stands(house: House) -> None:
     shown = house.shown()
     assert report is not None
     assert report.error_rate is not None
-    assert shown["scrimp_audits_total{shop,right}"] == 199
-    assert shown["scrimp_audits_total{shop,wrong}"] == 1
     assert shown["scrimp_near_error_rate{high,shop}"] == report.error_rate.high
     assert shown["scrimp_near_error_rate{value,shop}"] == pytest.approx(0.005)
     assert shown["scrimp_near_min_p_right{shop}"] == 0.95
