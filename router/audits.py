@@ -58,10 +58,9 @@ from router.metrics import Metrics
 from router.ports import Evidence, Ledger
 from router.settings import Settings
 from router.stored_answer import unpack
-from router.types import Answer, ChatRequest, Completion, Usage
+from router.types import NANOS_PER_USD, Answer, ChatRequest, Completion, Usage
 
 _log = logging.getLogger(__name__)
-_NANOS = 1_000_000_000
 _WORKERS = 4  # calls at once; comparisons go one by one, they share the cores with lookups
 _MAX_OUT = 10_000  # audits that apps have in hand
 _CHARS_PER_TOKEN = 4
@@ -198,7 +197,7 @@ class Audits:
         self._now_s = now_s
         self._draw = draw
         budget = settings.audits.budget_usd_per_day
-        self._allowance = Allowance(round(budget * _NANOS), now_s)
+        self._allowance = Allowance(round(budget * NANOS_PER_USD), now_s)
         self._waiting: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue(
             settings.audits.max_waiting
         )

@@ -23,6 +23,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from router.ledger.types import AssuranceReport, AssuranceState, LedgerLine, LineState, Outcome
+from router.types import NANOS_PER_USD
 
 MAX_LABELS = 200
 OTHER = "(other)"
@@ -33,7 +34,6 @@ STAGE_BUCKETS_S = (
     *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),  # providers
 )
 
-_NANOS = 1_000_000_000
 _GUARD = "guard_"
 _HITS = (Outcome.EXACT, Outcome.NEAR)
 
@@ -194,14 +194,14 @@ class Metrics(Collector):
             "scrimp_cost_usd",
             "What priced requests cost, in US dollars.",
             *("namespace", "cause"),
-            per_unit=_NANOS,
+            per_unit=NANOS_PER_USD,
         )
         self._baseline = Tally(
             "scrimp_baseline_usd",
             "What priced requests would have cost on the baseline model without cache, in US "
             "dollars, the same tokens assumed; less the cost, it is what was saved.",
             *("namespace", "cause"),
-            per_unit=_NANOS,
+            per_unit=NANOS_PER_USD,
         )
         self._unpriced = Tally(
             "scrimp_unpriced_requests", "Requests whose price is unknown.", "namespace"
@@ -216,7 +216,7 @@ class Metrics(Collector):
             "scrimp_shadow_saved_usd",
             "What shadow mode would have saved since the start, in US dollars; it may fall.",
             "namespace",
-            per_unit=_NANOS,
+            per_unit=NANOS_PER_USD,
             may_fall=True,
         )
         self._attempts = Tally(

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
+
+NANOS_PER_USD: Final = 1_000_000_000
 
 
 class Mode(StrEnum):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Final
 
-from router.choose.need import Need, is_permitted, why_unfit
+from router.choose.need import Need, is_permitted, why_too_dear, why_unfit
 from router.errors import NoModelFits
 from router.prices import PriceList
 from router.settings import ModelSpec, Settings
@@ -105,7 +105,7 @@ def choose(need: Need, pool: Pool, p_adequate: Sequence[float], scorer: str) -> 
     models = pool.models
     costs = pool.prices.costs_of([model.name for model in models], need.input_tokens, expected)
     options = [
-        _Option(model.name, p, cost, why_unfit(model, need))
+        _Option(model.name, p, cost, why_unfit(model, need) or why_too_dear(cost, need))
         for model, p, cost in zip(models, p_adequate, costs, strict=True)
     ]
     fitting = [option for option in options if not option.rejection]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from router.settings import ModelSpec, NamespacePolicy
-from router.types import ChatRequest
+from router.types import NANOS_PER_USD, ChatRequest
 
 BYTES_PER_TOKEN: Final = 3.5
 TOKENS_PER_MESSAGE: Final = 4
@@ -31,6 +31,7 @@ class Need:
         allowed_models: by request and policy together; None: all.
         pinned_model: only this one; empty: any.
         quality_target: in (0, 1].
+        max_cost_nanos: the most an answer may be expected to cost; None: no limit.
         is_routed: False: mode off or shadow, where all goes to the baseline.
     """
 
@@ -41,6 +42,7 @@ class Need:
     allowed_models: frozenset[str] | None = None
     pinned_model: str = ""
     quality_target: float = 0.95
+    max_cost_nanos: int | None = None
     is_routed: bool = True
 
 
@@ -61,6 +63,7 @@ def need_of(request: ChatRequest, policy: NamespacePolicy, *, is_routed: bool = 
         allowed_models=_allowed(request, policy),
         pinned_model=request.wishes.pinned_model or policy.pinned_model,
         quality_target=policy.quality_target if target is None else target,
+        max_cost_nanos=policy.max_cost_nanos if is_routed else None,
         is_routed=is_routed,
     )
 
@@ -109,6 +112,20 @@ def why_unfit(model: ModelSpec, need: Need) -> str:
     if longest is not None and need.max_tokens is not None and longest < need.max_tokens:
         return f"longest answer {longest} < max_tokens {need.max_tokens}"
     return ""
+
+
+def why_too_dear(cost_nanos: int | None, need: Need) -> str:
+    """Say why a model's expected cost rules it out; empty when it does not."""
+    most = need.max_cost_nanos
+    if most is None or (cost_nanos is not None and cost_nanos <= most):
+        return ""
+    if cost_nanos is None:
+        return f"its price is unknown, and a request may cost {_usd(most)} at most"
+    return f"expected {_usd(cost_nanos)} > {_usd(most)} a request"
+
+
+def _usd(nanos: int) -> str:
+    return f"${nanos / NANOS_PER_USD:.6g}"
 
 
 def is_permitted(name: str, need: Need) -> bool:

@@ -16,6 +16,7 @@ from router.settings.mistakes import SettingsError, did_you_mean
 from router.settings.reading import parse_toml, read_text
 from router.settings.tables import ModelTable, NamespaceTable, ProviderTable, SettingsFile
 from router.settings.values import ModelSpec, NamespacePolicy, Provider, Secret, Settings
+from router.types import NANOS_PER_USD
 
 PATH_VARIABLE: Final = "SCRIMP_CONFIG"
 OPENAI_URL: Final = "https://api.openai.com/v1"
@@ -236,6 +237,7 @@ def _default_policy(file: SettingsFile) -> NamespacePolicy:
             regenerate_s=cache.regenerate_s,
         ),
         quality_target=file.routing.quality_target,
+        max_cost_nanos=_nanos(file.routing.max_cost_per_request),
         audit_share=file.audits.share,
         shadow_share=file.audits.shadow_share,
         system_prompt_masks=tuple(re.compile(mask) for mask in cache.system_prompt_masks),
@@ -261,6 +263,7 @@ def _policy(table: NamespaceTable, default: NamespacePolicy) -> NamespacePolicy:
             regenerate_s=own(table.regenerate_s, reuse.regenerate_s),
         ),
         quality_target=own(table.quality_target, default.quality_target),
+        max_cost_nanos=own(_nanos(table.max_cost_per_request), default.max_cost_nanos),
         audit_share=own(table.audit_share, default.audit_share),
         shadow_share=own(table.shadow_share, default.shadow_share),
         allowed_models=tuple(table.allowed_models or ()),
@@ -271,6 +274,10 @@ def _policy(table: NamespaceTable, default: NamespacePolicy) -> NamespacePolicy:
             else tuple(re.compile(mask) for mask in table.system_prompt_masks)
         ),
     )
+
+
+def _nanos(usd: float | None) -> int | None:
+    return None if usd is None else round(usd * NANOS_PER_USD)
 
 
 def _data_folder(stated: Path, environ: Mapping[str, str], path: Path | None) -> Path:

@@ -18,7 +18,7 @@ WholeSeconds = Annotated[int, Field(ge=0, le=10 * 365 * 86_400)]
 Cosine = Annotated[float, Field(ge=-1, le=1)]
 Portion = Annotated[float, Field(ge=0, le=1)]
 Target = Annotated[float, Field(gt=0, le=1)]
-UsdPerDay = Annotated[float, Field(ge=0, le=1_000_000)]
+Usd = Annotated[float, Field(ge=0, le=1_000_000)]
 UsdPerMtok = Annotated[float, Field(ge=0, le=1_000_000)]
 Tokens = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Capability = Literal["tools", "vision", "json"]
@@ -128,7 +128,7 @@ class AuditsTable(Table):
 
     share: Portion = 0.0
     twin_share: Portion = 0.2
-    budget_usd_per_day: UsdPerDay = 1.0
+    budget_usd_per_day: Usd = 1.0
     max_waiting: Annotated[int, Field(ge=1, le=100_000)] = 100
     shadow_share: Portion = 0.25
     keep_pairs_days: Annotated[int, Field(ge=0, le=3_650)] = 30
@@ -140,6 +140,7 @@ class RoutingTable(Table):
     Attributes:
         baseline: the model all traffic would go to without scrimp.
         quality_target: of every namespace that says nothing else, in (0, 1].
+        max_cost_per_request: USD that one answer is expected to cost at most; None: no limit.
         fallback_model: tried last when nothing adequate answers; empty: none.
         max_chain: models tried for one request at most, the fallback model included.
         expected_output_tokens: assumed for the expected cost where a request sets no max_tokens.
@@ -154,6 +155,7 @@ class RoutingTable(Table):
 
     baseline: str = ""
     quality_target: Target = 0.95
+    max_cost_per_request: Usd | None = None
     fallback_model: str = ""
     max_chain: Annotated[int, Field(ge=1, le=16)] = 3
     expected_output_tokens: Tokens = 300
@@ -205,6 +207,7 @@ class NamespaceTable(Table):
     audit_share: Portion | None = None
     shadow_share: Portion | None = None
     quality_target: Target | None = None
+    max_cost_per_request: Usd | None = None
     allowed_models: list[str] | None = None
     pinned_model: str | None = None
     system_prompt_masks: list[str] | None = None

@@ -79,6 +79,31 @@ def test_the_cheapest_adequate_model_answers() -> None:
     assert (routing.scorer, routing.quality_target) == ("test", 0.95)
 
 
+def test_a_model_dearer_than_a_request_may_be_is_out() -> None:
+    """The ceiling is then that of the models that are left; 300 tokens are expected."""
+    need = replace(NEED, max_cost_nanos=2_000_000)  # $0.002; large is expected to cost $0.006
+
+    routing = choose(need, THREE, [0.71, 0.80, 0.98], "test")
+
+    assert routing.chain == ("middle",)
+    assert routing.candidates[2].rejection == "expected $0.006 > $0.002 a request"
+
+
+def test_an_unknown_price_is_no_cheap_one() -> None:
+    """Where a limit is set, a model without a price does not pass it."""
+    pool = pool_of({"small": 1.0, "odd": None})
+    need = replace(NEED, max_cost_nanos=2_000_000)
+
+    assert choose(need, pool, [0.5, 0.9], "test").chain == ("small",)
+    assert "price is unknown" in rejections(pool, need, [0.5, 0.9])["odd"]
+
+
+def test_where_every_model_is_too_dear_each_says_so() -> None:
+    """An error rather than a bill."""
+    with pytest.raises(NoModelFits, match=r"small: expected \$0.0003 > \$0.0001 a request; middle"):
+        choose(replace(NEED, max_cost_nanos=100_000), THREE, [0.5, 0.6, 0.7], "test")
+
+
 def test_a_prompt_that_all_models_fail_stays_cheap() -> None:
     """Paying more would not help."""
     assert choose(NEED, THREE, [0.02, 0.03, 0.06], "test").chain[0] == "small"
@@ -464,3 +489,11 @@ def test_a_choice_among_six_takes_microseconds() -> None:
         return time.thread_time() - started
 
     assert min(block_s() for _ in range(20)) / 200 < 200e-6
+
+
+def test_the_policy_limits_the_cost_of_routed_requests_only() -> None:
+    """Modes off and shadow do as if scrimp were not there."""
+    policy = replace(POLICY, max_cost_nanos=5)
+
+    assert need_of(request(), policy).max_cost_nanos == 5
+    assert need_of(request(), policy, is_routed=False).max_cost_nanos is None

@@ -70,6 +70,9 @@ def test_the_example_file_is_valid() -> None:
     assert settings.warnings == ()
 
 
+_WITHOUT_DEFAULT = ("data_folder", "baseline", "system_prompt_masks", "max_cost_per_request")
+
+
 def test_the_example_file_shows_every_key_with_its_true_default() -> None:
     """Uncommented, the example holds all keys of the plain tables, at their defaults."""
     text = EXAMPLE.read_text()
@@ -80,7 +83,7 @@ def test_the_example_file_shows_every_key_with_its_true_default() -> None:
         table = getattr(SettingsFile(), name)
         assert set(shown[name]) == set(type(table).model_fields)
         for key, value in shown[name].items():
-            if key not in ("data_folder", "baseline", "system_prompt_masks"):
+            if key not in _WITHOUT_DEFAULT:
                 assert value == getattr(table, key), key
 
 
@@ -488,3 +491,13 @@ l = 1979-05-27T07:32:00Z
     assert lines["t", "d.e", "f", 2, "h", 1] == 10
     assert (lines["n", 0, "i"], lines["n", 1, "j"], lines["n", 1, "k", "l"]) == (13, 15, 17)
     assert ("not", "a", "header") not in lines
+
+
+def test_a_request_may_cost_what_its_namespace_says_or_else_what_all_may() -> None:
+    """Dollars in the file, nano-dollars within."""
+    text = "[routing]\nmax_cost_per_request = 0.05\n[namespaces.a]\nmax_cost_per_request = 1e-9"
+    settings = settings_of(text)
+
+    assert settings.policy("a").max_cost_nanos == 1
+    assert settings.policy("b").max_cost_nanos == 50_000_000
+    assert settings_of("").policy("b").max_cost_nanos is None
