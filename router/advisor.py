@@ -221,6 +221,8 @@ class Advisor:
             await redemption.settle(line)
         pipeline.metrics.settled(line)
         pipeline.audits.returned(ticket, returned.answer, line)
+        if returned.answer is not None and not ticket.is_audit:
+            pipeline.conversations.note(line, returned.answer)
         return Stored(line=line, kept=kept)
 
     def _attempt(self, returned: Returned, model: str) -> Attempt:

@@ -35,6 +35,7 @@ from router.audits import Audits
 from router.choose import Chooser, Pool
 from router.churn import Churn
 from router.comparator import Comparator
+from router.conversations import Conversations
 from router.decision import Decider
 from router.fallback import Fallback, Patience, Upstream
 from router.gateway import Gateway
@@ -134,6 +135,7 @@ class App:
 
             pool = Pool.of(settings)
             scale = Scale(pool, scorer)
+            conversations = Conversations(now_s)
             decider = Decider(
                 settings=settings,
                 modes=self._modes,
@@ -145,6 +147,7 @@ class App:
                 now_s=now_s,
                 on_degraded=self.metrics.degraded,
                 on_miss=on_miss,
+                held=conversations.of,
             )
             fallback = Fallback(self._upstreams, _patience(settings), settings.prices.cost_nanos)
             self.audits = Audits(
@@ -165,6 +168,7 @@ class App:
                 ledger=self.ledger,
                 accountant=Accountant(settings.routing.baseline, settings.prices.cost_nanos, now_s),
                 audits=self.audits,
+                conversations=conversations,
                 metrics=self.metrics,
                 now_s=now_s,
             )

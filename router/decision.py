@@ -30,6 +30,7 @@ from cache.types import (
 )
 from classifier.errors import Overloaded
 from classifier.shape import PromptShape
+from router.conversations import Held
 from router.ledger.types import Outcome, Stage
 from router.reuse import Reuse, judge
 from router.settings import NamespacePolicy, Settings
@@ -54,8 +55,14 @@ class ExactLookup(Protocol):
 class Choice(Protocol):
     """The routing decision; see ``router.choose``."""
 
-    def route(self, request: ChatRequest, policy: NamespacePolicy, found: Understanding) -> Routing:
-        """Return the chain for a scored request.
+    def route(
+        self,
+        request: ChatRequest,
+        policy: NamespacePolicy,
+        found: Understanding,
+        held: Held | None = None,
+    ) -> Routing:
+        """Return the chain for a scored request, whose conversation is with a model already.
 
         Raises:
             NoModelFits: no configured model can take it.
@@ -188,6 +195,7 @@ class Decider:
         now_s: seconds since the epoch.
         on_degraded: told which part failed.
         on_miss: told of every lookup that found nothing, to name causes of changed partitions.
+        held: the model that a request's conversation is with, None where nobody knows.
     """
 
     def __init__(
@@ -203,6 +211,7 @@ class Decider:
         now_s: Callable[[], float],
         on_degraded: Callable[[str], None],
         on_miss: Callable[[str, Reuse], None],
+        held: Callable[[ChatRequest], Held | None] = lambda _: None,
     ) -> None:
         self._settings = settings
         self._modes = modes
@@ -214,6 +223,7 @@ class Decider:
         self._now_s = now_s
         self._on_degraded = on_degraded
         self._on_miss = on_miss
+        self._held = held
         self._repeats = Repeats()
 
     async def decide(self, request: ChatRequest) -> Decision:
@@ -284,7 +294,7 @@ class Decider:
             reason = miss.reason
             self._on_miss(request.namespace, reuse)
         started = time.perf_counter()
-        routing = self._choice.route(request, policy, understood)
+        routing = self._choice.route(request, policy, understood, self._held(request))
         clock.add(Stage.ROUTE, started)
         return Decision(
             request=request,
@@ -330,7 +340,9 @@ class Decider:
             NoModelFits: no configured model can take it.
         """
         ask = Ask(shape=_shape(decision.request), query=None)
-        routing = self._choice.route(decision.request, decision.policy, self._rules(ask))
+        request = decision.request
+        held = self._held(request)
+        routing = self._choice.route(request, decision.policy, self._rules(ask), held)
         return replace(
             decision,
             outcome=Outcome.MISS,

@@ -214,6 +214,7 @@ class Gateway:
         answered = Answered(completion=completion, line=line, routing=decision.routing)
         await self._pipeline.record(decision, line, once, answered)
         self._pipeline.audits.answered(decision, completion, line)
+        self._pipeline.conversations.note(line, completion.answer)
         return answered
 
     def _joined(self, decision: Decision, led: Answered, once: Once[Answered] | None) -> Answered:

@@ -28,6 +28,7 @@ from cache.semantic_cache import SemanticCache
 from cache.types import Draft, MissReason
 from router.accounts import Accountant, Delivered
 from router.audits import Audits
+from router.conversations import Conversations
 from router.decision import Decider, Decision
 from router.errors import NoModelFits
 from router.ledger.errors import LedgerError
@@ -64,6 +65,7 @@ class Pipeline:
         ledger: keeps lines.
         accountant: writes lines.
         audits: told of hits and answers, to check them in the background.
+        conversations: told which model answered a turn.
         metrics: counts.
         now_s: seconds since the epoch.
     """
@@ -77,6 +79,7 @@ class Pipeline:
         ledger: Ledger,
         accountant: Accountant,
         audits: Audits,
+        conversations: Conversations,
         metrics: Metrics,
         now_s: Callable[[], float],
     ) -> None:
@@ -84,6 +87,7 @@ class Pipeline:
         self.ledger = ledger
         self.accountant = accountant
         self.audits = audits
+        self.conversations = conversations
         self.metrics = metrics
         self.now_s = now_s
         self._decider = decider

@@ -104,6 +104,7 @@ def choose(need: Need, pool: Pool, p_adequate: Sequence[float], scorer: str) -> 
     expected *= need.n_answers
     models = pool.models
     costs = pool.prices.costs_of([model.name for model in models], need.input_tokens, expected)
+    costs = _less_what_is_cached(costs, need, pool, expected)
     options = [
         _Option(model.name, p, cost, why_unfit(model, need) or why_too_dear(cost, need))
         for model, p, cost in zip(models, p_adequate, costs, strict=True)
@@ -174,6 +175,21 @@ class _Option:
         self.order = (_UNKNOWN if cost is None else cost, name)
 
 
+def _less_what_is_cached(
+    costs: list[int | None], need: Need, pool: Pool, expected: int
+) -> list[int | None]:
+    """Take off what the conversation's model charges less for what its provider still has."""
+    held = need.held
+    if held is None or not held.cached_tokens:
+        return costs
+    cached = min(held.cached_tokens, need.input_tokens)
+    discounted = pool.prices.cost_of(held.model, need.input_tokens, expected, cached)
+    names = (model.name for model in pool.models)
+    return [
+        discounted if name == held.model else cost for name, cost in zip(names, costs, strict=True)
+    ]
+
+
 def _floor(ceiling: float, target: float) -> float:
     return ceiling - (1.0 - target)
 
@@ -185,6 +201,9 @@ def _routed(need: Need, pool: Pool, fitting: list[_Option]) -> tuple[tuple[str, 
     floor = _floor(strongest.p, need.quality_target)
     adequate = [option for option in cheapest_first if option.p >= floor or option is strongest]
     chain = [option.name for option in adequate[: pool.max_chain]]
+    caller = need.held.model if need.held is not None and need.held.in_tool_loop else ""
+    if any(option.name == caller for option in fitting):  # whoever called the tool reads its result
+        chain = [caller, *(name for name in chain if name != caller)][: pool.max_chain]
     last = pool.fallback_model
     if last not in chain and pool.max_chain > 1 and any(o.name == last for o in fitting):
         chain = [*chain[: pool.max_chain - 1], last]
@@ -205,6 +224,14 @@ def _reason(
         return f"{chosen} is pinned"
     if len(fitting) == 1:
         return f"{chosen} is the only model that fits"
+    held = need.held
+    if held is not None and held.model == chosen and held.in_tool_loop:
+        return f"{chosen} stays: it called the tool whose result the request brings"
+    if held is not None and held.model == chosen and held.cached_tokens:
+        return (
+            f"{chosen} stays: with {held.cached_tokens:,} tokens of the conversation in its "
+            f"provider's cache it is the cheapest with P(adequate) >= {floor:.3f}"
+        )
     if chosen == strongest.name:
         return f"{chosen} is the strongest, and nothing cheaper has P(adequate) >= {floor:.3f}"
     return (

@@ -7,6 +7,7 @@ from typing import Final, Protocol
 
 from router.choose.choice import Pool, choose, is_reusable
 from router.choose.need import need_of, permission_of
+from router.conversations import Held
 from router.settings import NamespacePolicy
 from router.types import ChatRequest, Routing
 
@@ -45,13 +46,25 @@ class Chooser:
         self._probabilities = probabilities
         self._typical = tuple(typical)
 
-    def route(self, request: ChatRequest, policy: NamespacePolicy, found: Scored) -> Routing:
+    def route(
+        self,
+        request: ChatRequest,
+        policy: NamespacePolicy,
+        found: Scored,
+        held: Held | None = None,
+    ) -> Routing:
         """Return what mode ``on`` makes of a scored request.
+
+        Args:
+            request: the request.
+            policy: its namespace's.
+            found: its scores.
+            held: the model that its conversation is with.
 
         Raises:
             NoModelFits: no configured model can take it.
         """
-        need = need_of(request, policy)
+        need = need_of(request, policy, held=held)
         p_adequate = self._probabilities(found.scores)
         if not p_adequate:
             return choose(need, self.pool, self._typical, UNSCORED)

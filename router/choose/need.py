@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from router.conversations import Held
 from router.settings import ModelSpec, NamespacePolicy
 from router.types import NANOS_PER_USD, ChatRequest
 
@@ -32,6 +33,7 @@ class Need:
         pinned_model: only this one; empty: any.
         quality_target: in (0, 1].
         max_cost_nanos: the most an answer may be expected to cost; None: no limit.
+        held: the model that the conversation is with; None: nobody knows of any.
         is_routed: False: mode off or shadow, where all goes to the baseline.
     """
 
@@ -43,15 +45,23 @@ class Need:
     pinned_model: str = ""
     quality_target: float = 0.95
     max_cost_nanos: int | None = None
+    held: Held | None = None
     is_routed: bool = True
 
 
-def need_of(request: ChatRequest, policy: NamespacePolicy, *, is_routed: bool = True) -> Need:
+def need_of(
+    request: ChatRequest,
+    policy: NamespacePolicy,
+    *,
+    held: Held | None = None,
+    is_routed: bool = True,
+) -> Need:
     """Read off a request and its namespace's policy what a model must bring.
 
     Args:
         request: what is asked.
         policy: of its namespace.
+        held: the model that its conversation is with.
         is_routed: False in modes off and shadow, where all goes to the baseline.
     """
     target = request.wishes.quality_target
@@ -64,6 +74,7 @@ def need_of(request: ChatRequest, policy: NamespacePolicy, *, is_routed: bool = 
         pinned_model=request.wishes.pinned_model or policy.pinned_model,
         quality_target=policy.quality_target if target is None else target,
         max_cost_nanos=policy.max_cost_nanos if is_routed else None,
+        held=held,
         is_routed=is_routed,
     )
 

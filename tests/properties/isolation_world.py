@@ -18,6 +18,7 @@ from cache.semantic_cache import SemanticCache
 from cache.types import Bounds, OperatingPoint, Vectors
 from classifier.rules import RuleScorer
 from router.choose import Chooser, Pool
+from router.conversations import Conversations
 from router.decision import Decider, Decision
 from router.pipeline import Pipeline
 from router.scales import Scale
@@ -125,6 +126,7 @@ class World:
                 on_miss=lambda namespace, reuse: None,
             )
             self._pipelines[share] = Pipeline(
+                conversations=Conversations(clock),
                 settings=settings,
                 decider=self._deciders[share],
                 cache=cache,

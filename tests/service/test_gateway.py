@@ -244,6 +244,37 @@ async def test_an_answer_that_was_streamed_is_stored(client: Client) -> None:
     assert hit.answer == first.answer
 
 
+async def test_a_tool_result_goes_to_the_model_that_called_it(
+    service: Service, client: Client
+) -> None:
+    """No change of model inside a tool loop, though a cheaper one would do."""
+    call = ToolCall(id="call_loop", name="f", arguments_json="{}")
+    service.puppet.says(PROMPT, completion("", finish_reason="tool_calls", tool_calls=(call,)))
+    wire = chat_pb2.ToolCall(id="call_loop", name="f", arguments_json="{}")
+    tools = [chat_pb2.Tool(name="f", parameters_json="{}")]
+    first = chat_pb2.ChatRequest(
+        messages=[chat_pb2.Message(role=chat_pb2.ROLE_USER, parts=[chat_pb2.Part(text=PROMPT)])],
+        tools=tools,
+        wishes=chat_pb2.Wishes(pinned_model="large"),
+    )
+    await client.complete(first)
+
+    second = chat_pb2.ChatRequest(
+        messages=[
+            *first.messages,
+            chat_pb2.Message(role=chat_pb2.ROLE_ASSISTANT, tool_calls=[wire]),
+            chat_pb2.Message(
+                role=chat_pb2.ROLE_TOOL, tool_call_id="call_loop", parts=[chat_pb2.Part(text="42")]
+            ),
+        ],
+        tools=tools,
+    )
+    answered = await client.complete(second)
+
+    assert answered.report.routing.chain[0] == "large"
+    assert service.puppet.models("42") == ["puppet-large"]
+
+
 async def test_tool_calls_come_whole(service: Service, client: Client) -> None:
     """In a stream a tool call is one piece of its own, and stands in the whole answer again."""
     call = ToolCall(id="c1", name="search", arguments_json='{"q": "lava"}')

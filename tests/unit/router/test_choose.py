@@ -18,6 +18,7 @@ from router.choose import (
     need_of,
     why_unfit,
 )
+from router.conversations import Held
 from router.errors import NoModelFits
 from router.prices import LocalPrices, PriceList
 from router.settings import ModelSpec, NamespacePolicy
@@ -102,6 +103,56 @@ def test_where_every_model_is_too_dear_each_says_so() -> None:
     """An error rather than a bill."""
     with pytest.raises(NoModelFits, match=r"small: expected \$0.0003 > \$0.0001 a request; middle"):
         choose(replace(NEED, max_cost_nanos=100_000), THREE, [0.5, 0.6, 0.7], "test")
+
+
+def cached_pool() -> Pool:
+    """Two models priced by input; the dear one charges a tenth for what its provider has."""
+    prices = {
+        "small": LocalPrices(input_usd_per_mtok=1.0, output_usd_per_mtok=0.0),
+        "large": LocalPrices(
+            input_usd_per_mtok=4.0, output_usd_per_mtok=0.0, cache_read_usd_per_mtok=0.4
+        ),
+    }
+    return Pool(
+        models=(model("small"), model("large")), prices=PriceList.of(prices), baseline="large"
+    )
+
+
+def test_a_conversation_stays_while_the_discount_is_worth_more_than_the_switch() -> None:
+    """9,984 of 10,000 tokens at a tenth are cheaper than all of them at a quarter."""
+    need = replace(NEED, input_tokens=10_000, held=Held("large", 9_984))
+
+    routing = choose(need, cached_pool(), [0.9, 0.9], "test")
+
+    assert routing.chain == ("large", "small")
+    assert "9,984 tokens of the conversation in its provider's cache" in routing.reason
+    assert routing.candidates[1].expected_cost_nanos == 9_984 * 400 + 16 * 4_000
+
+
+def test_a_conversation_leaves_where_the_discount_is_worth_less() -> None:
+    """Half of the input is new."""
+    need = replace(NEED, input_tokens=10_000, held=Held("large", 4_992))
+
+    assert choose(need, cached_pool(), [0.9, 0.9], "test").chain[0] == "small"
+
+
+def test_a_discount_makes_no_model_adequate() -> None:
+    """The cheap model of the turn before may be too weak for this one."""
+    need = replace(NEED, input_tokens=10_000, held=Held("small", 9_984))
+
+    assert choose(need, cached_pool(), [0.5, 0.9], "test").chain == ("large",)
+
+
+def test_a_tool_loop_keeps_its_model_where_it_fits() -> None:
+    """Whatever the scores; where it does not fit, the choice is made as always."""
+    need = replace(NEED, held=Held("large", in_tool_loop=True))
+
+    routing = choose(need, THREE, [0.9, 0.9, 0.9], "test")
+
+    assert routing.chain == ("large", "small", "middle")
+    assert routing.reason == "large stays: it called the tool whose result the request brings"
+    narrow = replace(need, allowed_models=frozenset({"small", "middle"}))
+    assert choose(narrow, THREE, [0.9, 0.9, 0.9], "test").chain == ("small", "middle")
 
 
 def test_a_prompt_that_all_models_fail_stays_cheap() -> None:
