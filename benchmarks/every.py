@@ -72,15 +72,15 @@ def _streams() -> list[Job]:
             name=f"stream-groups_{name}",
             words=(
                 *("stream", f"{{data}}/cache/groups_{name}.jsonl.gz"),
-                *("--max-error-rate", "0.02", "--limit", limit),
+                *("--max-error-rate", "0.02", "--limit", limit, "--seeds", seeds),
             ),
         )
-        for name, limit in {
-            "qqp": "15000",
-            "text2sql": "8000",
-            "overnight": "8000",
-            "spider": "8000",
-        }.items()
+        for name, limit, seeds in (
+            ("qqp", "8000", "5"),
+            ("text2sql", "8000", "5"),
+            ("overnight", "8000", "1"),
+            ("spider", "8000", "1"),
+        )
     ]
 
 

@@ -82,6 +82,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, metavar="N", help="the first N of the shuffled rows")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the shuffle")
     parser.add_argument(
+        "--seeds", type=int, default=1, metavar="K", help="shuffles, from S on; figures are pooled"
+    )
+    parser.add_argument(
         "--learn", action="store_true", help="labels of served hits arrive as feedback"
     )
     parser.add_argument("--vectors", type=Path, help="folder that keeps vectors between runs")
@@ -95,9 +98,18 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """
     if not 0 <= args.max_error_rate <= 1:
         raise UnusableInput(f"--max-error-rate is a share in [0, 1], got {args.max_error_rate}")
-    numbered = shuffled(list(groups(args.file)), args.seed, args.limit)
-    if not numbered:
+    if args.seeds < 1:
+        raise UnusableInput(f"--seeds is a number of shuffles, at least 1, got {args.seeds}")
+    rows = list(groups(args.file))
+    if not rows:
         raise UnusableInput(f"{args.file} has no rows")
+    found = [_one(rows, seed, args) for seed in range(args.seed, args.seed + args.seeds)]
+    return found[0] if args.seeds == 1 else pooled(found)
+
+
+def _one(all_rows: Sequence[Grouped], seed: int, args: argparse.Namespace) -> dict[str, Any]:
+    """Send the rows in one order."""
+    numbered = shuffled(all_rows, seed, args.limit)
     from benchmarks.stream_service import opened  # the service, only when there is work
 
     rows = [row for _, row in numbered]
@@ -161,7 +173,7 @@ async def send(
 
 def figures(tally: Tally, rows: Sequence[Grouped]) -> dict[str, Any]:
     """Return the figures of BENCHMARKS.md for what the service did."""
-    judged, repeats = tally.right + tally.wrong, n_repeats(rows)
+    repeats = n_repeats(rows)
     return {
         "n": len(rows),
         "repeats": repeats,
@@ -171,9 +183,7 @@ def figures(tally: Tally, rows: Sequence[Grouped]) -> dict[str, Any]:
         "right": tally.right,
         "wrong": tally.wrong,
         "unjudged": tally.unjudged,
-        "error_rate": tally.error_rate,
-        "error_rate_upper95": metrics.clopper_pearson_upper(tally.wrong, judged),
-        "error_rate_lower95": metrics.clopper_pearson_lower(tally.wrong, judged),
+        **_rates(tally.right, tally.wrong),
         "valid_hit_rate": metrics.share(tally.right, repeats),
     }
 
@@ -181,14 +191,59 @@ def figures(tally: Tally, rows: Sequence[Grouped]) -> dict[str, Any]:
 def corrected(tally: Tally, rows: Sequence[Grouped], wrong: Sequence[WrongHit]) -> dict[str, Any]:
     """Return the error rate with hits counted as right whose label is wrong by a stated rule."""
     misjudged = sum(is_one_question(rows[hit.asked].text, rows[hit.stored].text) for hit in wrong)
-    remaining, judged = tally.wrong - misjudged, tally.right + tally.wrong
+    remaining = tally.wrong - misjudged
     return {
         "rule": RULE,
         "misjudged": misjudged,
         "wrong": remaining,
-        "error_rate": metrics.share(remaining, judged),
-        "error_rate_upper95": metrics.clopper_pearson_upper(remaining, judged),
-        "error_rate_lower95": metrics.clopper_pearson_lower(remaining, judged),
+        **_rates(tally.right + misjudged, remaining),
+    }
+
+
+_SUMS = ("n", "repeats", "exact_hits", "exact_wrong", "near_hits", "right", "wrong", "unjudged")
+
+
+def pooled(streams: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the figures of several orders of the same rows taken together, and each by itself.
+
+    The static thresholds are each order's own best.
+    """
+    sums = {name: sum(one[name] for one in streams) for name in _SUMS}
+    misjudged = sum(one["corrected"]["misjudged"] for one in streams)
+    return {
+        **sums,
+        **_rates(sums["right"], sums["wrong"]),
+        "valid_hit_rate": metrics.share(sums["right"], sums["repeats"]),
+        "corrected": {
+            "rule": RULE,
+            "misjudged": misjudged,
+            "wrong": sums["wrong"] - misjudged,
+            **_rates(sums["right"] + misjudged, sums["wrong"] - misjudged),
+        },
+        **{name: streams[0][name] for name in ("max_error_rate", "learn", "artifacts")},
+        **{name: _pooled_static(streams, name) for name in ("static", "static_shipped")},
+        "degraded": sorted({notice for one in streams for notice in one["degraded"]}),
+        "by_seed": list(streams),
+    }
+
+
+def _rates(right: int, wrong: int) -> dict[str, float | None]:
+    return {
+        "error_rate": metrics.share(wrong, right + wrong),
+        "error_rate_upper95": metrics.clopper_pearson_upper(wrong, right + wrong),
+        "error_rate_lower95": metrics.clopper_pearson_lower(wrong, right + wrong),
+    }
+
+
+def _pooled_static(streams: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]:
+    right, wrong = (sum(one[name][key] for one in streams) for key in ("right", "wrong"))
+    return {
+        "thresholds": [one[name]["threshold"] for one in streams],
+        "near_hits": sum(one[name]["near_hits"] for one in streams),
+        "right": right,
+        "wrong": wrong,
+        "error_rate": metrics.share(wrong, right + wrong),
+        "valid_hit_rate": metrics.share(right, sum(one["repeats"] for one in streams)),
     }
 
 
