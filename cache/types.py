@@ -62,6 +62,7 @@ class MissReason(StrEnum):
     GUARD_NUMBER = "guard_number"
     GUARD_NEGATION = "guard_negation"
     GUARD_QUOTE = "guard_quote"
+    GUARD_FORM = "guard_form"  # case or marks where they mean something: "-d" and "-D", mW and MW
     GUARD_CODE = "guard_code"
     GUARD_URL = "guard_url"
     GUARD_ENTITY = "guard_entity"  # two names of a kind: Paris and Rome, Monday and Friday

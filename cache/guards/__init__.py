@@ -23,6 +23,7 @@ from typing import NamedTuple
 from cache.facts import Facts, facts_of
 from cache.guards.amounts import numbers_moved, other_bounds, other_numbers
 from cache.guards.finding import Difference, Guards, n_other
+from cache.guards.form import other_case, other_marks
 from cache.guards.names import other_name, rival_entities
 from cache.guards.polarity import other_polarity
 from cache.guards.roles import other_joiner, roles_swapped
@@ -52,6 +53,7 @@ _GUARDS: Guards = (
     (MissReason.GUARD_NUMBER, (other_numbers, numbers_moved, other_bounds)),
     (MissReason.GUARD_NEGATION, (other_polarity, roles_swapped, other_joiner)),
     (MissReason.GUARD_QUOTE, (other_quotes,)),
+    (MissReason.GUARD_FORM, (other_case, other_marks)),
     (MissReason.GUARD_CODE, (other_code, other_identifiers, other_operators)),
     (MissReason.GUARD_URL, (other_urls,)),
     (MissReason.GUARD_ENTITY, (rival_entities, other_name)),

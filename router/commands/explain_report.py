@@ -29,6 +29,7 @@ _WHY = {
     MissReason.GUARD_NUMBER: "Their numbers differ.",
     MissReason.GUARD_NEGATION: "One says the opposite, or the same words in other roles.",
     MissReason.GUARD_QUOTE: "They quote different words.",
+    MissReason.GUARD_FORM: "Their case or marks differ where these mean something.",
     MissReason.GUARD_CODE: "Their code differs.",
     MissReason.GUARD_URL: "Their addresses differ.",
     MissReason.GUARD_ENTITY: "They speak of different names.",

@@ -116,6 +116,8 @@ class _MissReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MissReason
     """Pairs that differ in this way turned out wrong too often in this namespace."""
     MISS_REASON_THIN_EVIDENCE: _MissReason.ValueType  # 24
     """The target asks for more certainty than there is evidence: exact hits only."""
+    MISS_REASON_GUARD_FORM: _MissReason.ValueType  # 25
+    """The words are the same and their case or marks are not, where these mean something."""
 
 class MissReason(_MissReason, metaclass=_MissReasonEnumTypeWrapper):
     """Why no stored answer was served."""
@@ -149,6 +151,8 @@ MISS_REASON_BARRED: MissReason.ValueType  # 23
 """Pairs that differ in this way turned out wrong too often in this namespace."""
 MISS_REASON_THIN_EVIDENCE: MissReason.ValueType  # 24
 """The target asks for more certainty than there is evidence: exact hits only."""
+MISS_REASON_GUARD_FORM: MissReason.ValueType  # 25
+"""The words are the same and their case or marks are not, where these mean something."""
 Global___MissReason: _TypeAlias = MissReason  # noqa: Y015
 
 @_typing.final
