@@ -109,7 +109,7 @@ def _question(
             known[head.id].wording,
             neighbor.similarity,
             refusal(head, query, now_s),
-            *shelf.refutations(head.id, lookup.asked.text),
+            *shelf.refutations.of(head.namespace, known[head.id].wording.text, lookup.asked.text),
         )
         for neighbor, head in lookup.near
     ]

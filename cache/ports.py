@@ -8,6 +8,7 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from cache.refutations import Marks
 from cache.types import Draft, Embedding, EntryId, Head, Neighbor, PartitionKey, Vector, Vectors
 
 EVERY_COSINE: Final = -2.0
@@ -146,11 +147,14 @@ class EntryStore(Protocol):
     ) -> None:
         """Keep other embeddings for entries; those that are gone meanwhile are skipped."""
 
-    async def refute(self, entry_id: EntryId, mark: bytes) -> None:
-        """Keep for as long as the entry that its answer was wrong for a text; ``mark`` names it."""
+    async def refute(self, stored: bytes, asked: bytes) -> None:
+        """Keep that a stored text's answer was wrong for an asked one, by their marks.
 
-    def refuted(self) -> Iterator[tuple[EntryId, bytes]]:
-        """Yield every mark with its entry."""
+        The last ``MOST_REFUTED`` pairs are kept, whatever becomes of the entries.
+        """
+
+    def refuted(self) -> Iterator[Marks]:
+        """Yield every refuted pair, oldest first."""
 
     def read(self, ids: Sequence[EntryId]) -> Mapping[EntryId, StoredEntry]:
         """Return the entries that exist, whole."""

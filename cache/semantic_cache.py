@@ -22,6 +22,7 @@ from cache.near import find_near
 from cache.normalize import canonical
 from cache.policy import JUDGE_ALL, Candidate, Decision, Question, WordingVerifier, decide
 from cache.ports import Encoder, EntryStore, PairVerifier, StoredEntry, VectorIndex
+from cache.refutations import marks_of
 from cache.shelf import Shelf, refusal
 from cache.types import (
     Bounds,
@@ -197,18 +198,18 @@ class SemanticCache:
         (decision,) = decide([question], self._verifier)
         return decision, similarity
 
-    async def refute(self, entry_id: EntryId, text: str) -> None:
-        """Note that an entry's answer was wrong for a text: it never serves that text again.
+    async def refute(self, namespace: str, stored: str, asked: str) -> None:
+        """Note that the answer to a stored text was wrong for another: it never serves that again.
 
-        For other texts the entry has to be surer from now on. Durable when this returns; an entry
-        that is gone is no error.
+        Nor does an answer that replaces it. For other texts it has to be surer from now on. Durable
+        when this returns.
 
         Raises:
             StoreUnavailable: it holds until a restart only; call again.
         """
-        mark = self._shelf.refute(entry_id, canonical(text))
-        if mark is not None:
-            await self._store.refute(entry_id, mark)
+        marks = marks_of(namespace, canonical(stored), canonical(asked))
+        self._shelf.refutations.add(*marks)
+        await self._store.refute(*marks)
 
     async def store(self, draft: Draft) -> Head:
         """Keep an answer: durable when this returns, and found by the next lookup.

@@ -9,13 +9,13 @@ import gc
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from hashlib import blake2b
 
 from cache.catalog import Catalog
 from cache.errors import IndexFailed
 from cache.hot import Hot, HotAnswers
 from cache.policy import Wording
 from cache.ports import Encoder, EntryStore, VectorIndex
+from cache.refutations import Refutations
 from cache.types import Bounds, Embedding, EntryId, Head, MissReason, PartitionKey, Query, Vectors
 
 _log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ class Shelf:
         self.hot = HotAnswers(bounds.hot_bytes)
         self.unremoved: set[EntryId] = set()  # gone here, still in the store
         self.unembedded: dict[EntryId, None] = {}  # in the catalog, not in the index
-        self.refuted: dict[EntryId, set[bytes]] = {}  # marks of texts an answer was wrong for
+        self.refutations = Refutations()
         self.n_evicted = 0
         self.n_failures = 0
         self._encoder = encoder
@@ -47,9 +47,7 @@ class Shelf:
                 gone = head.id if head.expires_at_s <= now_s else self.catalog.add(head, text)
                 if gone is not None:
                     self.unremoved.add(gone)
-            for entry_id, mark in self._store.refuted():
-                if self.catalog.head(entry_id) is not None:
-                    self.refuted.setdefault(entry_id, set()).add(mark)
+            self.refutations.load(self._store.refuted())
             self._make_room(0, now_s, n_entries=0)
             if self._encoder is not None:
                 self._load_index(self._encoder.encoder_id)
@@ -102,19 +100,6 @@ class Shelf:
         """Return a canonical text ready to be compared."""
         return Wording(text, self._unseen, tokens)
 
-    def refute(self, entry_id: EntryId, text: str) -> bytes | None:
-        """Never serve an entry for this canonical text again; return the mark to keep, if any."""
-        if self.catalog.head(entry_id) is None:
-            return None
-        mark = mark_of(text)
-        self.refuted.setdefault(entry_id, set()).add(mark)
-        return mark
-
-    def refutations(self, entry_id: EntryId, text: str) -> tuple[int, bool]:
-        """Return for how many texts an answer was wrong, and whether for this one."""
-        marks = self.refuted.get(entry_id)
-        return (0, False) if marks is None else (len(marks), mark_of(text) in marks)
-
     def read(self, ids: Sequence[EntryId]) -> dict[EntryId, Hot]:
         """Read entries from the store and keep them at hand. Sync: call it off the event loop."""
         found = self._store.read(ids)
@@ -149,7 +134,6 @@ class Shelf:
         for entry_id in ids:
             self.hot.discard(entry_id)
             self.unembedded.pop(entry_id, None)
-            self.refuted.pop(entry_id, None)
         if not ids:
             return
         try:
@@ -179,11 +163,6 @@ class Shelf:
                 ids if whole else [ids[row] for row in rows],
                 vectors if whole else vectors[rows],
             )
-
-
-def mark_of(text: str) -> bytes:
-    """Return 16 bytes that stand for a canonical text."""
-    return blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()
 
 
 def refusal(head: Head, query: Query, now_s: float) -> MissReason | None:

@@ -41,8 +41,8 @@ class Answers(Protocol):
     async def invalidate(self, selector: Selector, *, dry_run: bool = False) -> Invalidation:
         """Remove every entry that matches."""
 
-    async def refute(self, entry_id: EntryId, text: str) -> None:
-        """Never serve the entry for the text again, and be stricter with it at once; durable."""
+    async def refute(self, namespace: str, stored: str, asked: str) -> None:
+        """Never serve a stored text's answer for another again, and be stricter with it."""
 
 
 class Operations:
@@ -120,13 +120,10 @@ class Operations:
             CacheError: it could not be made durable; say it again.
         """
         line, pair = taken.line, taken.pair
-        entry_id = EntryId(line.entry_id)
-        if not entry_id:
-            return
         if line.outcome is Outcome.NEAR and pair is not None:
-            await self._cache.refute(entry_id, pair.asked)
-        else:
-            await self._cache.invalidate(Selector(ids=(entry_id,)))
+            await self._cache.refute(line.namespace, pair.stored, pair.asked)
+        elif line.entry_id:
+            await self._cache.invalidate(Selector(ids=(EntryId(line.entry_id),)))
 
     def _learn(self, taken: FeedbackTaken, *, is_right: bool) -> None:
         line, pair = taken.line, taken.pair

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cache.errors import EntryRefused, StoreUnavailable
 from cache.ports import EVERY_COSINE
+from cache.refutations import Marks
 from cache.types import (
     Draft,
     Embedding,
@@ -141,7 +142,7 @@ class MemoryEntryStore:
     def __init__(self) -> None:
         self.broken = False
         self._entries: dict[EntryId, MemoryEntry] = {}
-        self._refuted: set[tuple[EntryId, bytes]] = set()
+        self._refuted: dict[Marks, None] = {}
         self._next_id = 1
 
     async def put(self, draft: Draft, *, text: str, encoder_id: str, now_s: float) -> Head:
@@ -187,14 +188,13 @@ class MemoryEntryStore:
                 e = self._entries[entry_id]
                 self._entries[entry_id] = MemoryEntry(e.head, e.text, e.answer, one, encoder_id)
 
-    async def refute(self, entry_id: EntryId, mark: bytes) -> None:
+    async def refute(self, stored: bytes, asked: bytes) -> None:
         self._check()
-        if entry_id in self._entries:
-            self._refuted.add((entry_id, mark))
+        self._refuted.setdefault((stored, asked))
 
-    def refuted(self) -> Iterator[tuple[EntryId, bytes]]:
+    def refuted(self) -> Iterator[Marks]:
         self._check()
-        yield from sorted(found for found in self._refuted if found[0] in self._entries)
+        yield from self._refuted
 
     def read(self, ids: Sequence[EntryId]) -> dict[EntryId, MemoryEntry]:
         self._check()

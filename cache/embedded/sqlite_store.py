@@ -35,7 +35,28 @@ from cache.embedded.sqlite_schema import (
 )
 from cache.embedded.sqlite_writer import SqliteWriter
 from cache.errors import DatabaseCorrupt, EntryRefused, StoreUnavailable
+from cache.refutations import MOST_REFUTED, Marks, stored_mark
 from cache.types import Draft, Embedding, EntryId, Head, PartitionKey, Vector, Vectors
+
+
+def _refutations_by_text(connection: sqlite3.Connection) -> None:
+    """Let refuted pairs outlive their entries."""
+    connection.execute(
+        """CREATE TABLE refutations (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            stored BLOB NOT NULL, asked BLOB NOT NULL,     -- see cache/refutations.py
+            UNIQUE (stored, asked)
+        ) STRICT"""
+    )
+    found = connection.execute(
+        "SELECT namespace, text, mark FROM refuted JOIN entries ON entries.id = entry_id"
+    )
+    connection.executemany(
+        "INSERT OR IGNORE INTO refutations (stored, asked) VALUES (?, ?)",
+        [(stored_mark(namespace, text), mark) for namespace, text, mark in found],
+    )
+    connection.execute("DROP TABLE refuted")
+
 
 SCHEMA = Schema(
     name="scrimp cache",
@@ -77,6 +98,7 @@ SCHEMA = Schema(
                 PRIMARY KEY (entry_id, mark)
             ) STRICT, WITHOUT ROWID""",
         ),
+        _refutations_by_text,
     ),
 )
 
@@ -207,21 +229,23 @@ class SqliteEntryStore:
 
         await self.writer.submit(operation)
 
-    async def refute(self, entry_id: EntryId, mark: bytes) -> None:
-        """Keep a mark as long as the entry."""
+    async def refute(self, stored: bytes, asked: bytes) -> None:
+        """Keep a refuted pair; beyond the bound the oldest go."""
 
         def operation(connection: sqlite3.Connection) -> None:
             connection.execute(
-                "INSERT OR IGNORE INTO refuted SELECT id, ? FROM entries WHERE id = ?",
-                (mark, entry_id),
+                "INSERT OR IGNORE INTO refutations (stored, asked) VALUES (?, ?)", (stored, asked)
+            )
+            connection.execute(
+                "DELETE FROM refutations WHERE id <= (SELECT max(id) FROM refutations) - ?",
+                (MOST_REFUTED,),
             )
 
         await self.writer.submit(operation)
 
-    def refuted(self) -> Iterator[tuple[EntryId, bytes]]:
-        """Yield every mark with its entry."""
-        for entry_id, mark in self._select("SELECT entry_id, mark FROM refuted", ()):
-            yield EntryId(entry_id), mark
+    def refuted(self) -> Iterator[Marks]:
+        """Yield every refuted pair, oldest first."""
+        yield from self._select("SELECT stored, asked FROM refutations ORDER BY id", ())
 
     def read(self, ids: Sequence[EntryId]) -> dict[EntryId, Entry]:
         """Return the entries that exist, whole."""

@@ -140,18 +140,14 @@ async def test_what_lacks_a_vector_is_told_and_can_be_embedded(store: EntryStore
     assert sum(len(ids) for ids, _ in store.vectors("new")) == 3
 
 
-async def test_marks_of_wrong_answers_live_as_long_as_their_entry(store: EntryStore) -> None:
-    """Twice the same is one; of an entry that is gone nothing is kept."""
+async def test_refuted_pairs_are_kept_whatever_becomes_of_entries(store: EntryStore) -> None:
+    """Twice the same is one; the oldest comes first."""
     one = await store.put(draft(), text="a", encoder_id="e", now_s=1)
-    two = await store.put(draft(), text="b", encoder_id="e", now_s=1)
-    for entry_id, mark in [(one.id, b"x"), (one.id, b"x"), (two.id, b"y"), (EntryId(999), b"z")]:
-        await store.refute(entry_id, mark)
-
-    assert sorted(store.refuted()) == [(one.id, b"x"), (two.id, b"y")]
-
+    for stored, asked in [(b"x", b"1"), (b"w", b"1"), (b"x", b"1"), (b"x", b"2")]:
+        await store.refute(stored, asked)
     await store.remove([one.id])
 
-    assert list(store.refuted()) == [(two.id, b"y")]
+    assert list(store.refuted()) == [(b"x", b"1"), (b"w", b"1"), (b"x", b"2")]
 
 
 async def test_a_lone_surrogate_is_refused(store: EntryStore) -> None:

@@ -46,6 +46,27 @@ async def test_a_wrong_near_hit_is_refuted_for_that_text_alone(client: Client) -
     assert same.report.cache.outcome == EXACT
 
 
+async def test_a_refuted_pair_stays_refuted_when_the_entry_is_answered_anew(
+    client: Client,
+) -> None:
+    """The new answer is to the same other question."""
+    stored, asked = "How do I knead rye dough by hand?", "how do i knead rye dough by hand"
+    no_store = client.request(asked)
+    no_store.cache_control.no_store = True
+    bypass = client.request(stored)
+    bypass.cache_control.bypass = True
+    await client.complete(stored)
+    near = await client.complete(asked)
+    assert near.report.cache.outcome == NEAR
+    await client.report(near.report.response_id, WRONG)
+
+    await client.complete(bypass)
+    again = await client.complete(no_store)
+
+    assert again.report.cache.outcome == MISS
+    assert again.report.cache.miss_reason == chat_pb2.MISS_REASON_REFUTED
+
+
 async def test_the_same_word_twice_is_one_word(client: Client) -> None:
     """The second report is no news."""
     await client.complete(PROMPT)

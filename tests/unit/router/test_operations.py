@@ -27,14 +27,14 @@ WRONG, RIGHT = FeedbackKind.HIT_WRONG, FeedbackKind.HIT_RIGHT
 class Entries:
     """A cache that remembers what was removed and refuted."""
 
-    refuted: list[tuple[EntryId, str]] = field(default_factory=list)
+    refuted: list[tuple[str, str, str]] = field(default_factory=list)
     removed: list[Selector] = field(default_factory=list)
     is_broken: bool = False
 
-    async def refute(self, entry_id: EntryId, text: str) -> None:
+    async def refute(self, namespace: str, stored: str, asked: str) -> None:
         if self.is_broken:
             raise StoreUnavailable("the disk is full")
-        self.refuted.append((entry_id, text))
+        self.refuted.append((namespace, stored, asked))
 
     async def invalidate(self, selector: Selector, *, dry_run: bool = False) -> Invalidation:
         self.removed.append(selector)
@@ -89,7 +89,7 @@ async def test_a_near_hit_reported_wrong_is_refuted_for_that_text() -> None:
 
     await tested.say(WRONG)
 
-    assert tested.entries.refuted == [(EntryId(7), PAIR.asked)]
+    assert tested.entries.refuted == [("shop", PAIR.stored, PAIR.asked)]
     assert tested.entries.removed == []
 
 
@@ -138,7 +138,7 @@ async def test_the_same_word_again_is_no_more_evidence() -> None:
     await tested.say(WRONG)
     await tested.say(WRONG)
 
-    assert tested.entries.refuted == [(EntryId(7), PAIR.asked)] * 2
+    assert tested.entries.refuted == [("shop", PAIR.stored, PAIR.asked)] * 2
 
 
 @pytest.mark.parametrize("kind", [FeedbackKind.ADEQUATE, FeedbackKind.NOT_ADEQUATE])
@@ -185,4 +185,4 @@ async def test_of_a_personal_pair_only_the_kind_of_difference_is_learned() -> No
     ((_, seen),) = tested.seen.observations
     assert seen.traits == ("kind:name",)
     assert tested.ledger.labels == []
-    assert tested.entries.refuted == [(EntryId(7), PAIR.asked)]
+    assert tested.entries.refuted == [("shop", PAIR.stored, PAIR.asked)]
