@@ -50,7 +50,7 @@ _DRIFT_LEAST = 100
 class Source(StrEnum):
     """How it became known whether a stored answer was right."""
 
-    AUDIT = "audit"  # a hit, or one that shadow mode would have served, drawn at random
+    AUDIT = "audit"  # a hit, drawn at random
     SHADOW = "shadow"  # a near-miss, compared with the answer that came anyway
     FEEDBACK = "feedback"  # somebody's word
 
@@ -60,7 +60,8 @@ class Observation:
     """One near-duplicate of which it became known whether the stored answer was right.
 
     Attributes:
-        p_right: as the decision saw it, in [0, 1].
+        p_right: what the decision compared with the operating point, in [0, 1]; see
+            ``cache.policy.certainty``.
         is_right: the two answers were found to say the same.
         weight: how many such cases it stands for, 1 / propensity; at least 0.
         traits: how the two texts differ (``cache.traits``).

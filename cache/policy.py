@@ -261,14 +261,32 @@ def _not_sure_enough(
     if point.min_p_right is None:
         return MissReason.THIN_EVIDENCE
     surer = caution(asked.facts, candidate.wording.facts) * SURER**candidate.n_refuted
-    p_wrong, most = 1.0 - p_right, 1.0 - point.min_p_right
-    if p_wrong > most / surer:
+    if _cautious(p_right, surer) < point.min_p_right:
         return MissReason.BELOW_THRESHOLD
-    if doubt is not None and p_wrong > most / (surer * SURER):
+    if doubt is not None and _cautious(p_right, surer * SURER) < point.min_p_right:
         return doubt
     if not point.barred.isdisjoint(_traits(asked, candidate, point)):
         return MissReason.BARRED
     return None
+
+
+def certainty(p_right: float, asked: str, stored: str) -> float:
+    """Return what the operating point is compared with for two canonical texts.
+
+    P(right), less where other words or a doubt ask for more of it, and 0 where a guard vetoes: the
+    loosest ``min_p_right`` that would serve the pair. Evidence is counted by this, for a claim on
+    what is served from a threshold on must rest on pairs that are served from it on.
+    """
+    a, b = remembered_facts(asked), remembered_facts(stored)
+    guard = objection(a, b)
+    if guard is not None and guard.is_veto:
+        return 0.0
+    return _cautious(p_right, caution(a, b) * (1.0 if guard is None else SURER))
+
+
+def _cautious(p_right: float, surer: float) -> float:
+    """Return P(right) as if P(wrong) were so many times greater."""
+    return max(0.0, 1.0 - surer * (1.0 - p_right))
 
 
 def caution(asked: Facts, stored: Facts) -> float:

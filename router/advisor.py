@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -94,6 +95,7 @@ class Advisor:
         self._price = price
         self._retries = retries
         self._embeddings: OrderedDict[bytes, Embedding] = OrderedDict()
+        self._storing: set[asyncio.Task[Stored]] = set()
 
     async def look_up(
         self, request: ChatRequest, once: Once[LookedUp] | None
@@ -194,6 +196,10 @@ class Advisor:
         if len(self._embeddings) > _MAX_EMBEDDINGS:
             self._embeddings.popitem(last=False)
 
+    async def stop(self) -> None:
+        """Wait for the answers that are being stored."""
+        await asyncio.gather(*self._storing, return_exceptions=True)
+
     async def store(
         self, token: bytes, returned: Returned, *, namespace: str, caller: str
     ) -> Stored:
@@ -203,6 +209,25 @@ class Advisor:
             TicketUnknown, TicketExpired, TicketSpent: see ``router.ledger.errors``.
             LedgerUnavailable, StoreUnavailable: nothing was changed; bring the ticket again.
         """
+        return await asyncio.shield(
+            self._begin(self._store(token, returned, namespace=namespace, caller=caller))
+        )
+
+    def _begin(self, work: Coroutine[None, None, Stored]) -> asyncio.Task[Stored]:
+        """Begin what goes on when the caller leaves: a ticket is spent whole or not at all."""
+        task = asyncio.create_task(work)
+        self._storing.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Stored]) -> None:
+        self._storing.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever still waits has it; an abandoned one is no news
+
+    async def _store(
+        self, token: bytes, returned: Returned, *, namespace: str, caller: str
+    ) -> Stored:
         pipeline = self._pipeline
         async with pipeline.ledger.redeem(
             token, namespace=namespace, caller=caller, now_ms=pipeline.now_ms()

@@ -222,6 +222,7 @@ class App:
             last_first.push_async_callback(self._end_tasks)
             last_first.push_async_callback(self.audits.stop)
             last_first.push_async_callback(self._retries.stop)
+            last_first.push_async_callback(self.advisor.stop)
             last_first.push_async_callback(self.gateway.stop)
 
     async def _end_tasks(self) -> None:

@@ -56,6 +56,7 @@ class _Namespace:
     observations: deque[Observation] = field(default_factory=lambda: deque(maxlen=WINDOW))
     twins: deque[Twin] = field(default_factory=lambda: deque(maxlen=WINDOW))
     is_stale: bool = False
+    judged_round: int = 0
     n_untrimmed: int = 0
 
     def drop_older_than(self, at_s: float) -> None:
@@ -93,6 +94,7 @@ class Assurance:
         self._metrics = metrics
         self._now_s = now_s
         self._namespaces: dict[str, _Namespace] = {}
+        self._round = 0
 
     async def load(self) -> None:
         """Take up what was known before a restart, the last operating points included.
@@ -152,8 +154,11 @@ class Assurance:
             for name, state in self._namespaces.items()
             if state.is_stale and state.target != _NO_TARGET
         ]
+        stale.sort(key=lambda found: found[1].judged_round)  # who waited longest comes first
+        self._round += 1
         for name, state in stale[:_PER_ROUND]:
             state.is_stale = False
+            state.judged_round = self._round
             target = state.target
             report, point = await asyncio.to_thread(
                 judge,
@@ -175,15 +180,6 @@ class Assurance:
                 _log.exception("operating points could not be worked out; trying again")
                 self._metrics.degraded("assurance")
             await asyncio.sleep(INTERVAL_S)
-
-    async def forget(self, namespace: str) -> None:
-        """Erase the evidence of a namespace; it starts again from the shipped calibration.
-
-        Raises:
-            LedgerUnavailable: the file took nothing; what is in memory is forgotten all the same.
-        """
-        self._namespaces.pop(namespace, None)
-        await self._store.forget_evidence(namespace)
 
     def _first_point(self, namespace: str, target: float) -> OperatingPoint:
         """Return the shipped calibration's point, until a target's own is worked out."""

@@ -36,6 +36,8 @@ from typing import Protocol
 
 from cache.calibration import Observation, Source
 from cache.errors import CacheError
+from cache.normalize import canonical
+from cache.policy import certainty
 from cache.ports import StoredEntry
 from cache.types import EntryId
 from router.comparator import Comparator, Comparison, Verdict, is_comparable, said
@@ -325,6 +327,8 @@ class Audits:
             self._shadow(of, answer)
         elif answer is None:
             self._metrics.unchecked(Source.AUDIT, "failed")
+        elif line.model not in ticket.models:  # two models may differ where both are right
+            self._metrics.unchecked(Source.AUDIT, "other_model")
         elif ticket.propensity is not None:
             check = partial(self._compare_stored, of, answer, Source.AUDIT, 1 / ticket.propensity)
             self._enqueue(Source.AUDIT, check)
@@ -491,7 +495,7 @@ class Audits:
             self._evidence.observe(
                 of.namespace,
                 Observation(
-                    p_right=of.p_right,
+                    p_right=certainty(of.p_right, canonical(of.asked), canonical(stored)),
                     is_right=found.verdict is Verdict.SAME,
                     weight=weight,
                     traits=wordless(of.traits) if of.is_personal else of.traits,

@@ -31,6 +31,7 @@ from cache.types import (
 from classifier.errors import Overloaded
 from classifier.shape import PromptShape
 from router.conversations import Held
+from router.errors import NoModelFits
 from router.ledger.types import Outcome, Stage
 from router.reuse import Reuse, judge
 from router.settings import NamespacePolicy, Settings
@@ -110,7 +111,8 @@ class Decision:
         miss: what the lookup came to, if there was one and it was no hit.
         reason: why nothing was served; None for a hit and for the caller's bypass.
         routing: None for a hit.
-        would_be: in shadow mode, the routing that mode on would have taken, None for a hit.
+        would_be: in shadow mode, the routing that mode on would have taken; None for a hit, and
+            where mode on would have refused.
         embedding: of the compared text, if it was encoded.
         scores: P(adequate) per tier for it; may be empty.
         clock: the request's.
@@ -293,9 +295,7 @@ class Decider:
         if miss is not None:
             reason = miss.reason
             self._on_miss(request.namespace, reuse)
-        started = time.perf_counter()
-        routing = self._choice.route(request, policy, understood, self._held(request))
-        clock.add(Stage.ROUTE, started)
+        routing = self._routed(request, policy, mode, understood, clock)
         return Decision(
             request=request,
             policy=policy,
@@ -310,6 +310,25 @@ class Decider:
             scores=understood.scores,
             query=query,
         )
+
+    def _routed(
+        self,
+        request: ChatRequest,
+        policy: NamespacePolicy,
+        mode: Mode,
+        understood: Understanding,
+        clock: Clock,
+    ) -> Routing | None:
+        """Choose; None in shadow mode where nothing fits, for there nothing is refused."""
+        started = time.perf_counter()
+        try:
+            return self._choice.route(request, policy, understood, self._held(request))
+        except NoModelFits:
+            if mode is Mode.SHADOW:
+                return None
+            raise
+        finally:
+            clock.add(Stage.ROUTE, started)
 
     def undecided(self, request: ChatRequest) -> Decision:
         """Return the empty decision of a request that could not be decided, to account it."""

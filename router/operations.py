@@ -8,6 +8,7 @@ from typing import Protocol
 
 from cache.calibration import Observation, Source
 from cache.normalize import canonical
+from cache.policy import certainty
 from cache.traits import traits_of_pair
 from cache.types import EntryId, Invalidation, Selector
 from router.audits import wordless
@@ -129,11 +130,12 @@ class Operations:
         line, pair = taken.line, taken.pair
         if self._evidence is None or pair is None or line.p_right is None:
             return
-        traits = traits_of_pair(pair.stored, canonical(pair.asked))
+        asked, stored = canonical(pair.asked), canonical(pair.stored)
+        traits = traits_of_pair(stored, asked)
         self._evidence.observe(
             line.namespace,
             Observation(
-                p_right=line.p_right,
+                p_right=certainty(line.p_right, asked, stored),
                 is_right=is_right,
                 weight=FEEDBACK_WEIGHT,
                 traits=wordless(traits) if pair.is_personal else traits,

@@ -217,9 +217,6 @@ class EvidenceStore(Protocol):
     def trim_evidence(self, namespace: str, n: int) -> None:
         """Keep a namespace's latest ``n`` rows."""
 
-    async def forget_evidence(self, namespace: str) -> None:
-        """Erase all that is kept of a namespace; durable when it returns."""
-
 
 class Evidence(Protocol):
     """Learns how often near-duplicates are right. Sync and short: called on the event loop."""

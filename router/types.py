@@ -228,6 +228,18 @@ class Usage:
     cache_write_tokens: int = 0
 
 
+def credible(usage: Usage | None, answer: Answer | None) -> Usage | None:
+    """Return a usage that can be true, else None: unknown is not 0.
+
+    Some providers say 0 where they do not count. There is no call without input, and no answer
+    without output.
+    """
+    if usage is None or usage.input_tokens == 0:
+        return None
+    says_something = answer is not None and (answer.text or answer.tool_calls)
+    return None if says_something and usage.output_tokens == 0 else usage
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """What a model said.

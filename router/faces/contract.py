@@ -30,7 +30,7 @@ from router.ledger.types import FeedbackKind, RequestKey, SavingsQuery
 from router.once import Once, Replayed
 from router.operations import Operations
 from router.settings.tables import Limits
-from router.types import ChatRequest, Delta, Mode
+from router.types import ChatRequest, Delta, Mode, credible
 from scrimp.v1 import (
     admin_pb2,
     advisor_pb2,
@@ -151,9 +151,11 @@ class Contract:
                 raise InvalidRequest(f"upstream_ms is a number >= 0, got {upstream_ms:g}")
         if len(wire.ticket) != TOKEN_BYTES:
             raise InvalidRequest(f"a ticket is {TOKEN_BYTES} bytes, got {len(wire.ticket)}")
+        answer = read_answer(wire.answer) if wire.HasField("answer") else None
+        usage = read_usage(wire.usage) if wire.HasField("usage") else None
         returned = Returned(
-            answer=read_answer(wire.answer) if wire.HasField("answer") else None,
-            usage=read_usage(wire.usage) if wire.HasField("usage") else None,
+            answer=answer,
+            usage=credible(usage, answer),
             model=read_name(wire.model, "model", self._limits),
             upstream_ms=upstream_ms,
         )

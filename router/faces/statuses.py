@@ -5,6 +5,7 @@ from __future__ import annotations
 import grpc
 
 from cache.errors import CacheError, EntryRefused
+from classifier.errors import BatcherClosed
 from router import errors
 from router.ledger import errors as ledger_errors
 
@@ -14,6 +15,7 @@ _STATUSES: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (errors.AlreadyExists, grpc.StatusCode.ALREADY_EXISTS),
     (errors.NoModelFits, grpc.StatusCode.FAILED_PRECONDITION),
     (errors.Overloaded, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (BatcherClosed, grpc.StatusCode.UNAVAILABLE),
     (errors.Stopping, grpc.StatusCode.UNAVAILABLE),
     (errors.ProviderTimeout, grpc.StatusCode.DEADLINE_EXCEEDED),
     (errors.ProviderRejected, grpc.StatusCode.FAILED_PRECONDITION),

@@ -127,12 +127,6 @@ def read_reports(
     return tuple(_report(raw) for (raw,) in rows.fetchall())
 
 
-def forget_evidence(connection: sqlite3.Connection, namespace: str) -> None:
-    """Erase all that is kept of a namespace."""
-    connection.execute("DELETE FROM evidence WHERE namespace = ?", (namespace,))
-    connection.execute("DELETE FROM assurance WHERE namespace = ?", (namespace,))
-
-
 def trim_evidence(connection: sqlite3.Connection, namespace: str, n: int) -> None:
     """Keep a namespace's latest ``n`` rows."""
     connection.execute(

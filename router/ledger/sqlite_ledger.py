@@ -25,7 +25,6 @@ from router.ledger.evidence import (
     KEEP_S,
     Kept,
     Twin,
-    forget_evidence,
     read_evidence,
     trim_evidence,
     write_observation,
@@ -275,10 +274,6 @@ class SqliteLedger:
     def trim_evidence(self, namespace: str, n: int) -> None:
         """Keep a namespace's latest rows without waiting; see ``EvidenceStore``."""
         self._post(lambda c: trim_evidence(c, namespace, n))
-
-    async def forget_evidence(self, namespace: str) -> None:
-        """Erase what is known of a namespace; see ``EvidenceStore``."""
-        await self._write(lambda c: forget_evidence(c, namespace))
 
     async def settle(
         self,

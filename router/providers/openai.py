@@ -28,6 +28,7 @@ from router.types import (
     Tool,
     ToolCall,
     Usage,
+    credible,
 )
 
 _RETRYABLE_STATUS = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
@@ -353,16 +354,17 @@ def parse_completion(raw: bytes) -> Completion:
         first = choices[0]
         message = first["message"]
         logprobs = first.get("logprobs")
+        answer = Answer(
+            text=_content_text(message.get("content")),
+            finish_reason=_string(first.get("finish_reason")),
+            tool_calls=tuple(_read_call(call) for call in message.get("tool_calls") or ()),
+            refusal=_string(message.get("refusal")),
+            extra_choices_json=json.dumps(choices[1:]) if len(choices) > 1 else "",
+            logprobs_json=json.dumps(logprobs) if logprobs else "",
+        )
         return Completion(
-            answer=Answer(
-                text=_content_text(message.get("content")),
-                finish_reason=_string(first.get("finish_reason")),
-                tool_calls=tuple(_read_call(call) for call in message.get("tool_calls") or ()),
-                refusal=_string(message.get("refusal")),
-                extra_choices_json=json.dumps(choices[1:]) if len(choices) > 1 else "",
-                logprobs_json=json.dumps(logprobs) if logprobs else "",
-            ),
-            usage=read_usage(body.get("usage")),
+            answer=answer,
+            usage=credible(read_usage(body.get("usage")), answer),
             provider_model=well_formed(str(body.get("model") or "")),
         )
     except _NO_ANSWER as error:
@@ -609,15 +611,14 @@ class StreamedAnswer:
             )
         first = self._choices[0]
         extra = [choice.as_unary(n) for n, choice in sorted(self._choices.items()) if n != 0]
+        answer = Answer(
+            text=first.text.whole,
+            finish_reason=first.finish_reason,
+            tool_calls=first.tool_calls(),
+            refusal=first.refusal.whole,
+            extra_choices_json=json.dumps(extra) if extra else "",
+            logprobs_json=json.dumps({"content": first.logprobs}) if first.logprobs else "",
+        )
         return Completion(
-            answer=Answer(
-                text=first.text.whole,
-                finish_reason=first.finish_reason,
-                tool_calls=first.tool_calls(),
-                refusal=first.refusal.whole,
-                extra_choices_json=json.dumps(extra) if extra else "",
-                logprobs_json=json.dumps({"content": first.logprobs}) if first.logprobs else "",
-            ),
-            usage=self._usage,
-            provider_model=self._model,
+            answer=answer, usage=credible(self._usage, answer), provider_model=self._model
         )

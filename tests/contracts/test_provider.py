@@ -637,7 +637,8 @@ async def test_usage_is_read_wherever_it_stands(
         ({"prompt_tokens": 3, "completion_tokens": 2.5}, None),
         ({"prompt_tokens": 3, "completion_tokens": True}, None),
         ({"prompt_tokens": 3, "completion_tokens": 10**30}, None),
-        ({"prompt_tokens": 3, "completion_tokens": 0}, Usage(input_tokens=3, output_tokens=0)),
+        ({"prompt_tokens": 3, "completion_tokens": 0}, None),  # it said "Hi"
+        ({"prompt_tokens": 0, "completion_tokens": 2}, None),
         (WIRE_USAGE | {"prompt_tokens_details": {"cached_tokens": 13}}, None),
         ({"prompt_tokens": 3, "completion_tokens": 2, "prompt_tokens_details": None},
          Usage(input_tokens=3, output_tokens=2)),

@@ -65,6 +65,22 @@ async def test_shadow_serves_nothing(service: Service, client: Client) -> None:
     )
 
 
+async def test_shadow_refuses_nothing(tmp_path: Path) -> None:
+    """What mode on would refuse, here a request dearer than it may be, goes to the baseline."""
+    more = '[namespaces.thrifty]\nmode = "shadow"\nmax_cost_per_request = 1e-9\n'
+    async with (
+        serving(tmp_path / "data", more=more) as service,
+        service.client("thrifty") as client,
+    ):
+        done = await client.complete(PROMPT)
+
+        assert done.report.model == "large"
+        assert not done.report.HasField("shadow")
+        await client.set_mode(admin_pb2.MODE_ON)
+        with refused(grpc.StatusCode.FAILED_PRECONDITION, "a request"):
+            await client.complete("Another question about volcanoes?")
+
+
 async def test_shadow_sums_what_it_would_have_saved(client: Client, namespace: str) -> None:
     """The would-be savings stand outside every other sum, which show what was really spent."""
     await client.set_mode(admin_pb2.MODE_SHADOW)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from cache.guards import compare_facts, facts_of
-from cache.policy import Candidate, Decision, Question, Wording, WordingVerifier, decide
+from cache.policy import Candidate, Decision, Question, Wording, WordingVerifier, certainty, decide
 from cache.ports import Prompt
 from cache.traits import traits_of_pair
 from cache.types import EXACT_ONLY, MissReason, OperatingPoint, ReusePolicy
@@ -253,3 +253,22 @@ def test_the_wording_verifier_keeps_the_order(cosines: list[float]) -> None:
 
     assert np.all(np.diff(p_right) >= 0)
     assert np.all((p_right >= 0) & (p_right <= 1))
+
+
+def test_certainty_is_the_loosest_point_that_serves_the_pair() -> None:
+    """So that evidence counts at the thresholds at which its pair is served, and at no other."""
+    pairs = [
+        ("how do I open a shop", "how do I open a shop?"),
+        ("how do I open a shop", "what does it take to open a shop"),
+        ("how do I open a shop in town", "how do I open a shop"),
+        ("top 5 shops", "top 10 shops"),
+    ]
+    for asked, stored in pairs:
+        known = Told(**{stored.replace(" ", "_"): 0.97})
+        certain = certainty(float(np.float32(0.97)), asked, stored)
+        for threshold in (certain - 0.001, certain, certain + 0.001):
+            if 0.0 < threshold < 1.0:
+                point = OperatingPoint(min_p_right=threshold)
+                found = judge(asked, near(stored), verifier=known, point=point)
+                is_served = certain > 0 and threshold <= certain
+                assert (found.served is not None) is is_served

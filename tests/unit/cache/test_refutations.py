@@ -51,8 +51,8 @@ async def test_what_an_older_schema_refuted_stays_refuted(tmp_path: Path) -> Non
     open_database(path, before).close()
     with sqlite3.connect(path) as old:
         old.execute(
-            "INSERT INTO entries (id, key, partition, namespace, model, text, scores, user, conversation, "
-            "tags, created_at_s, expires_at_s, n_bytes) "
+            "INSERT INTO entries (id, key, partition, namespace, model, text, scores, user, "
+            "conversation, tags, created_at_s, expires_at_s, n_bytes) "
             "VALUES (1, 1, x'00', 'shop', 'm', 'stored', '', '', '', '[]', 0, 1, 1)"
         )
         old.execute("INSERT INTO refuted VALUES (1, ?)", (marks_of("shop", "stored", "asked")[1],))

@@ -596,6 +596,17 @@ async def test_an_audit_the_app_could_not_make_says_nothing() -> None:
     assert tested.shown("unchecked") == {("audit", "failed"): 1}
 
 
+async def test_an_audit_that_another_model_answered_says_nothing() -> None:
+    """Two models may differ where both are right."""
+    ticket, line = an_audit_ticket()
+    async with bench() as tested:
+        tested.audits.returned(ticket, Answer(text=RIGHT), replace(line, model="other"))
+        await tested.audits.idle()
+
+    assert tested.seen.observations == []
+    assert tested.shown("unchecked") == {("audit", "other_model"): 1}
+
+
 async def test_apps_audits_share_the_budget() -> None:
     """Set aside when the ticket goes out, settled when it comes back."""
     more = f"[audits]\nshare = 1.0\nbudget_usd_per_day = {1.5 * NANOS / 1e9}\n"

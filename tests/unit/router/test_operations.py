@@ -11,6 +11,8 @@ from fakes_ledger import NOW_MS, MemoryLedger, a_hit
 
 from cache.calibration import Observation
 from cache.errors import StoreUnavailable
+from cache.normalize import canonical
+from cache.policy import certainty
 from cache.types import EntryId, Invalidation, Selector
 from router.churn import Churn
 from router.ledger.types import Cause, FeedbackKind, Outcome, Pair
@@ -18,7 +20,7 @@ from router.metrics import Metrics
 from router.operations import FEEDBACK_WEIGHT, Operations
 from router.settings import parse
 
-PAIR = Pair(asked="is it open?  for Acme", stored="is it open? for Globex", expires_at_ms=2**60)
+PAIR = Pair(asked="is it open?  for guests", stored="is it open? for staff", expires_at_ms=2**60)
 NEAR = a_hit(outcome=Outcome.NEAR, cause=Cause.NEAR, similarity=0.97, p_right=0.95)
 WRONG, RIGHT = FeedbackKind.HIT_WRONG, FeedbackKind.HIT_RIGHT
 
@@ -113,7 +115,7 @@ async def test_an_entry_is_removed_where_no_pair_can_be_refuted(
 async def test_a_word_on_a_near_hit_is_a_little_evidence(
     kind: FeedbackKind, is_right: bool
 ) -> None:
-    """Less than any audit, with the traits of the pair."""
+    """Less than any audit, with the traits of the pair, and as sure as the decision took it."""
     tested = desk()
     await tested.ledger.record(NEAR, pair=PAIR)
 
@@ -121,9 +123,11 @@ async def test_a_word_on_a_near_hit_is_a_little_evidence(
 
     ((namespace, seen),) = tested.seen.observations
     assert namespace == "shop"
-    assert (seen.p_right, seen.is_right, seen.source) == (0.95, is_right, "feedback")
+    assert seen.p_right == certainty(0.95, canonical(PAIR.asked), PAIR.stored)
+    assert 0.0 < seen.p_right < 0.95  # they say other words
+    assert (seen.is_right, seen.source) == (is_right, "feedback")
     assert seen.weight == FEEDBACK_WEIGHT < 1
-    assert "words:acme|globex" in seen.traits
+    assert "words:guests|staff" in seen.traits
 
 
 async def test_the_same_word_again_is_no_more_evidence() -> None:
@@ -183,6 +187,6 @@ async def test_of_a_personal_pair_only_the_kind_of_difference_is_learned() -> No
     await tested.say(WRONG)
 
     ((_, seen),) = tested.seen.observations
-    assert seen.traits == ("kind:name",)
+    assert seen.traits == ("kind:word",)
     assert tested.ledger.labels == []
     assert tested.entries.refuted == [("shop", PAIR.stored, PAIR.asked)]

@@ -109,18 +109,6 @@ async def test_the_latest_rows_are_kept(ledger: SqliteLedger) -> None:
     assert len(found["other"].observations) == 5
 
 
-async def test_a_namespace_is_forgotten_whole(ledger: SqliteLedger) -> None:
-    """Observations, twins and report; of no other."""
-    for namespace in ("shop", "other"):
-        ledger.note_observation(namespace, VERIFIER, AUDIT)
-        ledger.note_twin(namespace, Twin(is_different=False, at_s=NOW_S))
-    ledger.note_assurance(VERIFIER, REPORT, NOW_S)
-
-    await ledger.forget_evidence("shop")
-
-    assert set(await ledger.evidence(VERIFIER, NOW_S)) == {"other"}
-
-
 async def test_the_savings_report_says_how_namespaces_stand(ledger: SqliteLedger) -> None:
     """The latest word on each; the query's namespace narrows it."""
     ledger.note_assurance(VERIFIER, REPORT, NOW_S)
