@@ -106,6 +106,7 @@ _OWNED = (
     "|status|case|complaint|grades?|scores?|gpa|transcripts?|exams?"
     "|teacher|school|professor|house|home|apartment|car|vehicle|wifi|router|modem"
     "|usage|limits?|quota|minutes|vacation|holidays?|pto|leave|days?(?:\\s+off)?|remaining|cart|basket|wishlist|playlist|favou?rites|watchlist"
+    "|data|projects?|workspaces?"
     "|wife|husband|spouse|girlfriend|boyfriend|partner|ex|kids?|child(?:ren)?|son|daughter|baby"
     "|mom|mother|dad|father|mum|parents?|brother|sister|family|friend|conversation|chat|memory"
 )
@@ -183,6 +184,26 @@ _SELF = re.compile(
     r"|(?:will|did|has|hasn't|about|where's|where is|track|cancel|return) mine\b"
     r")"
 )
+# Records asked for without a word of whose they are: "list recent orders", "has it shipped?", "where
+# do I work?", "my A1C is 7.2".
+_RECORDS = re.compile(
+    r"\b(?=[a-z])(?:"
+    r"(?:list|show|display|give|get|see|view|check|find|delete|download|export|summari[sz]e|cancel)"
+    r" (?:me )?(?:all |any )?(?:the )?(?:recent|latest|open|pending|past|previous|upcoming|unpaid"
+    rf"|overdue|active|last|remaining) (?:[a-z-]+ )?(?:{_HELD})\b"
+    rf"|(?:check|see|show|tell|find out|what's|what is) (?:me )?the (?:[a-z-]+ )?(?:{_HELD})\b"
+    rf"|(?:has|did|is|was|will|when will|when does) (?:it|that|this) (?:be |been )?(?:{_STATE})\b"
+    r"|(?:ends?|expires?|renews?|starts?|due|applies|apply) for me\b"
+    r"|where do i (?:work|live|study|bank)\b"
+    r"|am i(?! (?:correct|right|wrong|allowed|supposed|able|the only|missing|doing)\b)\b"
+    r"|my (?:[a-z0-9'-]+ ){1,3}(?:is|was|are|were) \d"
+    r"|how (?:many|much) (?:[a-z-]+ ){0,3}(?:remains?|(?:is|are|do i have) left|have i)\b"
+    r")"
+)
+# Somebody says who they are.
+_NAMED = re.compile(
+    r"\b(?:[Tt]his is|I am|I'm|[Mm]y name is|[Mm]y name's) [A-Z][a-z]+ [A-Z][a-z]+\b"
+)
 _SELF_HINT = re.compile(r"\b(?:i|i'm|i've|i'd|i'll|me|mine|myself|we|the|this|that|these|those)\b")
 _MY_HINT = re.compile(r"\b(?:(?:m(?:y|ine|e)|our|i|ssn)\b|social sec)")
 _DIGIT = re.compile(r"\d")
@@ -222,7 +243,9 @@ def is_personal(text: str) -> bool:
     is_hinted = _MY_HINT.search(words) or (has_digit and _LONG_NUMBER.search(words))
     if is_hinted and _MY.search(words):
         return True
-    return _SELF_HINT.search(words) is not None and _SELF.search(words) is not None
+    if _SELF_HINT.search(words) is not None and _SELF.search(words) is not None:
+        return True
+    return _RECORDS.search(words) is not None or _NAMED.search(text) is not None
 
 
 # ---------------------------------------------------------------------------------- time-bound
@@ -267,6 +290,11 @@ _TIME = re.compile(
     r"|available\s+(?:now|yet|again|for\s+sale)|availability|vacanc(?:y|ies)|job\s+openings?|hiring|deals?\s+(?:on|for|at)|best\s+deals?"
     r"|promo\s+codes?|coupons?|outages?|updates?\s+on|happening|going\s+on"
     r"|(?:order|flight|ticket|delivery|shipping|server|service|system|account|case|claim|application)\s+status|status\s+of\s+(?:the|this|our|my|an?|order|flight|shipment|ticket)"
+    r"|(?:usd|eur|gbp|jpy|inr|cny|chf|euros?|dollars?|pounds?|yen|rupees?|pesos?|francs?|yuan|won)"
+    r"\s+(?:to|in|into|vs|per)\s+(?:an?\s+|the\s+|us\s+)?(?:usd|eur|gbp|jpy|inr|cny|chf|euros?"
+    r"|dollars?|pounds?|yen|rupees?|pesos?|francs?|yuan|won)"
+    r"|(?:movies?|films?|shows?|concerts?)\s+(?:that\s+)?(?:is|are)\s+(?:out|playing|showing|on)"
+    r"|near\s+\d{5}|(?:days|weeks|months|hours|minutes|long)\s+(?:until|till|is\s+left|are\s+left)"
     r"|covid|pandemic|election\s+results?|polls?|odds|lottery|jackpot)\b"
 )  # fmt: skip
 # "Now" as a filler opens an order: "now write a poem". Elsewhere it means the time.

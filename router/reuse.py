@@ -83,9 +83,8 @@ def judge(request: ChatRequest, settings: ReuseSettings) -> Reuse:
     """Apply the rules to a request."""
     texts, is_all_read = _user_texts(request.messages)
     traits = [traits_of(text) for text in texts]
-    is_unread = not is_all_read or any(
-        not one.is_english and not one.is_content_free for one in traits
-    )
+    is_foreign = any(not one.is_english and not one.is_content_free for one in traits)
+    is_unread = is_foreign or not is_all_read
     own_only = is_unread or any(one.is_personal for one in traits)
     scope = Share.USER if own_only or settings.share is Share.USER else Share.NAMESPACE
     divided = split(request, scope=scope, masks=settings.system_prompt_masks)
@@ -94,7 +93,12 @@ def judge(request: ChatRequest, settings: ReuseSettings) -> Reuse:
     longest_s = _least(freshness_s, _UNREAD_TTL_S if is_unread else None)
     return Reuse(
         split=divided,
-        barrier=_barrier(scope, request.attribution.user, freshness_s),
+        barrier=_barrier(
+            scope,
+            request.attribution.user,
+            freshness_s,
+            nobodys=MissReason.LANGUAGE if is_foreign else MissReason.PERSONAL_WITHOUT_USER,
+        ),
         exact_only=exact_only(divided.text, is_comparable=divided.is_comparable),
         is_personal=own_only,
         ttl_s=policy.ttl_s if longest_s is None else min(policy.ttl_s, int(longest_s)),
@@ -144,9 +148,12 @@ def _remembered_long(text: str) -> TextTraits:
     return traits
 
 
-def _barrier(scope: Share, user: str, freshness_s: int | None) -> MissReason | None:
+def _barrier(
+    scope: Share, user: str, freshness_s: int | None, *, nobodys: MissReason
+) -> MissReason | None:
+    """Return why nothing may be kept; ``nobodys``: what to call a text without its user."""
     if scope is Share.USER and not user:
-        return MissReason.PERSONAL_WITHOUT_USER
+        return nobodys
     if freshness_s == 0:
         return MissReason.TIME_BOUND
     return None

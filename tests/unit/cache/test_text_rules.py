@@ -30,6 +30,10 @@ CONTENTFUL = [
     "1914-1918", "first world war", "write a poem",
 ]  # fmt: skip
 PERSONAL = [
+    "When does the trial end for me?", "Has it shipped?", "List recent orders",
+    "Show me all open tickets", "Where do I work?", "Delete my data", "Am I pregnant?",
+    "my A1C is 7.2, what does it mean", "Hi, this is John Smith, can you check the balance?",
+    "Can you tell me how many vacation days remain?",
     "Where is my order?", "where's my package", "cancel my subscription", "What is my account balance?",
     "How do I reset my password?", "update my shipping address", "my credit card was declined", "show my invoices",
     "our invoice is wrong", "When will my refund arrive?", "what's on my calendar tomorrow", "I ordered a lamp last week",
@@ -61,6 +65,8 @@ IMPERSONAL = [
     "What is the population of 10,000,000 people?", "gold mine safety", "is 3.14159265358979 pi",
 ]  # fmt: skip
 TIME_BOUND = [
+    "What is the dollar to euro rate?", "what movies are out?", "gas near 94103",
+    "How many days until Christmas?",
     "What's the weather in Paris?", "weather today", "latest news", "stock price of Apple", "price of gold",
     "who won last night", "current president of Chile", "exchange rate dollar euro", "is the museum open now",
     "What time is it?", "what day is it", "news", "score of the game", "what happened yesterday",

@@ -123,7 +123,7 @@ def test_a_text_in_another_language_stays_with_its_user(text: str) -> None:
 @pytest.mark.parametrize("text", FOREIGN)
 def test_a_text_in_another_language_without_a_user_is_not_reused(text: str) -> None:
     """There is nobody to keep it for."""
-    assert judged(chat(text)).barrier is MissReason.PERSONAL_WITHOUT_USER
+    assert judged(chat(text)).barrier is MissReason.LANGUAGE
 
 
 def test_a_text_in_another_language_lives_an_hour_at_most() -> None:
@@ -137,7 +137,7 @@ def test_an_earlier_turn_in_another_language_counts_as_the_last_one() -> None:
     """A bare "and when?" is about the order nobody could read of."""
     turns = (message(FOREIGN[0]), message("Unterwegs.", Role.ASSISTANT), message("and when?"))
 
-    assert judged(chat(messages=turns)).barrier is MissReason.PERSONAL_WITHOUT_USER
+    assert judged(chat(messages=turns)).barrier is MissReason.LANGUAGE
 
 
 @pytest.mark.parametrize("text", ["yes", "", "ok", "print(sorted(xs)[::-1])", "SELECT * FROM t"])
