@@ -85,7 +85,7 @@ class CacheTable(Table):
 
     Attributes:
         max_entries: stored answers at most.
-        max_bytes: of texts and answers together.
+        max_bytes: of texts and answers together; vectors add up to 1.6 KB an entry.
         hot_bytes: of them kept in memory; the rest is read from disk.
         share: who may receive an answer made for another.
         max_error_rate: accepted share of wrong answers among near-duplicates served; 0: exact
