@@ -13,6 +13,7 @@ from cache.facts import Facts
 from cache.guards.finding import Difference, listed
 
 _MAX_TOKENS = 512
+_MAX_MARKS = 32  # more or less on one side
 _EDGES = ".,;:!?\"“”'()[]{}`*"
 _PLAIN_WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*\Z")
 # Letters that are as often written small: "vitamin c", "the c language".
@@ -32,6 +33,8 @@ _INNER_MARK = re.compile(r"(?:(?<=\d)|(?<=\b[^\W\d_]))([.,;:])(?=\s?(?:\d|[^\W\d
 
 def other_case(a: Facts, b: Facts) -> Difference | None:
     """Flags, units, variables and single letters that differ in case alone."""
+    if a.bag.isdisjoint(b.bag) and a.bag and b.bag:
+        return None
     one, two = _tokens(a.text), _tokens(b.text)
     is_case_all = [token.casefold() for token in one] == [token.casefold() for token in two]
     if is_case_all:
@@ -97,9 +100,9 @@ _NAME_LIKE = re.compile(r"[^\W_]+(?:[-'’/&.+][^\W_]+)*[+#]*\Z")
 
 def other_marks(a: Facts, b: Facts) -> Difference | None:
     """Marks that are no sentence marks, or any where marks are what is asked about."""
-    if [word.casefold() for word in _WORD.findall(a.text)] != [
-        word.casefold() for word in _WORD.findall(b.text)
-    ]:
+    if abs(len(a.text) - len(b.text)) > _MAX_MARKS or a.bag != b.bag:
+        return None  # most pairs end here, at the cost of a comparison
+    if _WORD.findall(a.text.casefold()) != _WORD.findall(b.text.casefold()):
         return None
     mine, theirs = _inner_marks(a.text), _inner_marks(b.text)
     if mine != theirs:
