@@ -1,4 +1,4 @@
-"""The command line: ``scrimp serve | check | report | pairs | replay | explain``."""
+"""The command line: ``scrimp serve | check | report | what-if | pairs | replay | explain``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import asyncio
 import logging
 import os
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -56,6 +57,24 @@ def _parser() -> argparse.ArgumentParser:
     )
     report.add_argument("--json", action="store_true", help="one JSON object")
     report.set_defaults(run=_report)
+
+    guess = commands.add_parser(
+        "what-if", help="what past requests would have cost at other prices, on other models"
+    )
+    _add_config(guess)
+    guess.add_argument("--data-folder", help="instead of the file's")
+    guess.add_argument("--namespace", default="")
+    guess.add_argument("--days", type=float, help="only the last so many days")
+    guess.add_argument(
+        "--instead",
+        action="append",
+        default=[],
+        metavar="OLD=NEW",
+        help="calls to OLD, had they gone to NEW; may be repeated",
+    )
+    guess.add_argument("--baseline", default="", help="measured against this model")
+    guess.add_argument("--json", action="store_true", help="one JSON object")
+    guess.set_defaults(run=_what_if)
 
     pairs = commands.add_parser("pairs", help="labelled pairs of texts, learned while it ran")
     acts = pairs.add_subparsers(required=True, metavar="ACT")
@@ -135,24 +154,46 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _report(args: argparse.Namespace) -> int:
-    import time
-
     from router.commands.report import report
     from router.ledger.types import SavingsQuery
 
     settings = _settings(args)
     if settings is None:
         return 1
-    since_ms = None if args.days is None else int((time.time() - args.days * 86_400) * 1e3)
     query = SavingsQuery(
         namespace=args.namespace,
         user=args.user,
         feature=args.feature,
         conversation=args.conversation,
-        since_ms=since_ms,
+        since_ms=_since_ms(args.days),
         group_by=tuple(args.by),
     )
     return report(settings.service.data_folder, query, args.json)
+
+
+def _since_ms(days: float | None) -> int | None:
+    return None if days is None else int((time.time() - days * 86_400) * 1e3)
+
+
+def _what_if(args: argparse.Namespace) -> int:
+    from router.commands.what_if import instead_of, what_if
+    from router.ledger.what_if import WhatIf
+
+    settings = _settings(args)
+    if settings is None:
+        return 1
+    try:
+        instead = instead_of(args.instead)
+    except ValueError as error:
+        print(f"scrimp what-if: {error}", file=sys.stderr)
+        return 1
+    asked = WhatIf(
+        since_ms=_since_ms(args.days),
+        namespace=args.namespace,
+        instead=instead,
+        baseline=args.baseline,
+    )
+    return what_if(settings, asked, args.json)
 
 
 def _export_pairs(args: argparse.Namespace) -> int:

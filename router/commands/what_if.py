@@ -1,0 +1,127 @@
+"""``scrimp what-if``: what past requests would have cost at other prices or on other models."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import closing
+from typing import Any
+
+from rich.box import SIMPLE
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from router.commands.report import Money
+from router.ledger.errors import LedgerError
+from router.ledger.reader import open_to_read
+from router.ledger.what_if import ASSUMPTIONS, Answer, Both, WhatIf, read_what_if
+from router.settings import Settings
+
+
+def what_if(settings: Settings, asked: WhatIf, as_json: bool) -> int:
+    """Print what the ledger's requests would have cost; a service may be running on it.
+
+    Args:
+        settings: name the data folder, the models and their prices.
+        asked: which requests, and what instead.
+        as_json: print one JSON object instead of tables.
+
+    Returns:
+        The exit status: 0, or 1 with a sentence on stderr.
+    """
+    try:
+        _check(settings, asked)
+        with closing(open_to_read(settings.service.data_folder)) as connection:
+            found = read_what_if(connection, settings.prices, asked)
+    except (LedgerError, ValueError) as error:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(
+            f"scrimp what-if: {error}", markup=False
+        )
+        return 1
+    if as_json:
+        json.dump(as_object(found), sys.stdout)
+        sys.stdout.write("\n")
+    else:
+        Console(highlight=False).print(render(found))
+    return 0
+
+
+def instead_of(words: list[str]) -> dict[str, str]:
+    """Read ``OLD=NEW`` words.
+
+    Raises:
+        ValueError: a word is none.
+    """
+    found = {}
+    for word in words:
+        old, mark, new = word.partition("=")
+        if not (old and mark and new):
+            raise ValueError(f"--instead takes OLD=NEW, two models of the settings, got {word!r}")
+        found[old] = new
+    return found
+
+
+def _check(settings: Settings, asked: WhatIf) -> None:
+    for name in (*asked.instead.values(), *filter(None, (asked.baseline,))):
+        if name not in settings.models:
+            known = ", ".join(settings.models)
+            raise ValueError(f"there is no model {name[:64]!r} in the settings; there are: {known}")
+
+
+def as_object(found: Answer) -> dict[str, Any]:
+    """Return the answer for JSON, amounts in integer nano-dollars."""
+    return {
+        "n_requests": found.cost.n,
+        "cost_nanos": _pair(found.cost),
+        "baseline_nanos": _pair(found.baseline),
+        "saved_nanos": {
+            "then": found.baseline.then - found.cost.then,
+            "would_be": found.baseline.would_be - found.cost.would_be,
+        },
+        "calls": [
+            {"model": model, "instead": instead, "n": both.n, "cost_nanos": _pair(both)}
+            for (model, instead), both in sorted(found.by_model.items())
+        ],
+        "n_incomparable": found.n_incomparable,
+        "unpriced": sorted(found.unpriced),
+        "assumptions": list(ASSUMPTIONS),
+    }
+
+
+def _pair(both: Both) -> dict[str, int]:
+    return {"then": both.then, "would_be": both.would_be}
+
+
+def render(found: Answer) -> RenderableType:
+    """Return the answer as tables, the assumptions beneath them."""
+    if not found.cost.n + found.n_incomparable:
+        return Text("No requests were recorded for this question.")
+    money = Money()
+    sums = Table(
+        "", "requests", "then, USD", "would be, USD", "change", box=SIMPLE, title="What if"
+    )
+    saved = Both(
+        found.cost.n,
+        found.baseline.then - found.cost.then,
+        found.baseline.would_be - found.cost.would_be,
+    )
+    for name, both in (("baseline", found.baseline), ("cost", found.cost), ("saved", saved)):
+        sums.add_row(name, f"{both.n:,}", money(both.then), money(both.would_be), _change(both))
+    if found.n_incomparable:
+        sums.add_row("not compared", f"{found.n_incomparable:,}", "unknown", "unknown", "")
+    calls = Table("model", "instead", "calls", "then, USD", "would be, USD", "change", box=SIMPLE)
+    for (model, instead), both in sorted(found.by_model.items()):
+        other = "" if instead == model else instead
+        calls.add_row(
+            Text(model), Text(other), f"{both.n:,}", money(both.then), money(both.would_be),
+            _change(both),
+        )  # fmt: skip
+    notes = [f"- {one}" for one in ASSUMPTIONS]
+    if found.unpriced:
+        notes.append(f"- No price is known of: {', '.join(sorted(found.unpriced))}.")
+    return Group(sums, calls, Text("\n".join(notes), style="dim"))
+
+
+def _change(both: Both) -> str:
+    return "" if both.then == 0 else f"{both.would_be / both.then - 1:+.1%}"
