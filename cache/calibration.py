@@ -180,9 +180,9 @@ def operating_point(
 ) -> OperatingPoint:
     """Return from which P(right) on near-duplicates may be served, and which traits are barred.
 
-    Where a claim of the module's docstring is certified, its threshold: looser than the shipped
-    one where near-misses turned out right, stricter where only the second claim holds. Else the
-    shipped threshold, made stricter as far as the evidence speaks against it.
+    The shipped threshold, made stricter as far as the evidence speaks against it. Where a claim of
+    the module's docstring is certified for that threshold or a looser one, the claim's: looser than
+    the shipped one where near-misses turned out right.
 
     Args:
         observations: the namespace's window, in any order.
@@ -197,17 +197,29 @@ def operating_point(
         return EXACT_ONLY
     judged = list(observations)
     observed_target = _observed(target, twins.rate)
+    unclaimed = _not_spoken_against(judged, observed_target, prior_min_p_right, confidence)
     found = _certified(judged, target, prior_min_p_right, confidence, twins, loosest)
-    least = prior_min_p_right if found is None else found.threshold
-    barred = barred_traits((o for o in judged if o.p_right >= least), target=observed_target)
-    if found is not None:
-        # What is barred beyond the claim errs more than the target: without it the rest errs less.
-        return OperatingPoint(
-            min_p_right=found.threshold, is_certified=True, barred=barred | found.barred
-        )
+    if found is None or found.threshold > (unclaimed.min_p_right or 1.0):
+        # A claim on a stricter threshold alone is no reason to be stricter: else whoever lost it by
+        # one more wrong answer would serve more than before.
+        return unclaimed
+    barred = barred_traits(
+        (o for o in judged if o.p_right >= found.threshold), target=observed_target
+    )
+    # What is barred beyond the claim errs more than the target: without it the rest errs less.
+    return OperatingPoint(
+        min_p_right=found.threshold, is_certified=True, barred=barred | found.barred
+    )
+
+
+def _not_spoken_against(
+    judged: Sequence[Observation], target: float, prior_min_p_right: float, confidence: float
+) -> OperatingPoint:
+    """Return the loosest point, from the shipped one on, that the evidence does not contradict."""
+    barred = barred_traits((o for o in judged if o.p_right >= prior_min_p_right), target=target)
     evidence = _Evidence(_unbarred(fair_sample(judged), barred))
     for threshold in (prior_min_p_right, *(t for t in GRID if t > prior_min_p_right)):
-        if not evidence.speaks_against(threshold, observed_target, confidence):
+        if not evidence.speaks_against(threshold, target, confidence):
             return OperatingPoint(min_p_right=threshold, barred=barred)
     return OperatingPoint(min_p_right=None, barred=barred)
 

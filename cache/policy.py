@@ -44,8 +44,10 @@ SURER = 4.0
 _SURER_OF_OTHER_WORDS = 10.0
 """The same for texts that do not say the same words that carry meaning, in the same order.
 
-There the verifier is wrong in kinds its calibration did not hold: of the demo's near-misses it was
-sure of 15, beside 72 duplicates, "discard the changes" for "keep the changes" among them.
+There the verifier is wrong in kinds its calibration did not hold ("Can my manager cancel my
+vacation?" for "Can I cancel ... after my manager has approved it?"). Of 1, 2, 4 and 10, ten gives
+the most right hits on a stream of 8,000 of Quora's questions at 2.5 % wrong ones by the labels:
+127, against 37, 70 and 89.
 """
 
 

@@ -26,8 +26,8 @@ VERDICT: Final = "verdict.onnx"
 P_FORM_ONLY: Final = 0.995
 """P(right) where only case and sentence marks differ.
 
-Of such pairs that no guard objects to, Quora's people called 212 of 220 duplicates, and most of the
-other eight are plainly mistaken; of AskUbuntu and of medical questions 23 of 23.
+Of such pairs that no guard objects to, Quora's people called 115 of 116 duplicates; of AskUbuntu
+and of medical questions 12 of 12.
 """
 
 

@@ -555,9 +555,10 @@ def _paragraphs(size: int, card: Mapping[str, Any]) -> Iterator[str]:
     )
     yield (
         "**Operating points.** From which P(right) on near-duplicates may be served for a target "
-        "share of wrong hits, from streams of held-out prompts (`training/points.py`), less the "
-        "noise of Quora's labels, which call 3.6 % of pairs different that differ in case and "
-        "sentence marks only; `error_rate` below is raw. A prior for "
+        "share of wrong hits, from streams of held-out prompts (`training/points.py`) under the "
+        "whole decision, less a third of the known noise of Quora's labels, which call 3.7 % of "
+        "pairs different that are one question by a plain rule (`benchmarks/label_noise.py`); "
+        "`error_rate` below is raw. A prior for "
         "other traffic, and no bound: the service replaces it by evidence of its own. Spider's "
         "stream is shown and has no say: its groups tell databases apart that the prompts do not "
         'name ("How many accounts are there?").'

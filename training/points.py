@@ -31,12 +31,13 @@ TARGETS = (0.01, 0.02, 0.03, 0.05, 0.10)  # below, held-out streams are too shor
 GRID: tuple[float, ...] = tuple(
     round(1 - x, 5) for x in np.geomspace(0.5, 0.0005, 40)
 )  # thresholds, rising
-TELLING = {"qqp": 8 / 220, "text2sql": 0.0}
+TELLING = {"qqp": 0.01, "text2sql": 0.0}
 """The streams that have a say, and how often their labels call the same question different.
 
-Of Quora's pairs that differ in case and sentence marks only, eight of 220 are labelled as no
-duplicates; no judge can go below that. It is taken off as the audits take off the comparator's
-false alarms.
+Of Quora's pairs that are one question by a rule (``benchmarks.label_noise``) and that no guard
+objects to, 55 of 1,471 are labelled as no duplicates: 3.7 %, at 95 % at least 3.0 %. A third of
+that is taken off, as the audits take off the comparator's false alarms, and no more: so what the
+labels say stays near the target, too.
 """
 _LEAST_HITS = 30
 _NEIGHBOURS = 8

@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from cache.facts import Facts, facts_of
 from cache.guards.amounts import numbers_moved, other_bounds, other_numbers
+from cache.guards.contrast import counts_alone, other_contrast, other_way
 from cache.guards.finding import Difference, Guards, n_other
 from cache.guards.form import other_case, other_marks
 from cache.guards.names import other_name, rival_entities
@@ -51,7 +52,10 @@ __all__ = [
 
 _GUARDS: Guards = (
     (MissReason.GUARD_NUMBER, (other_numbers, numbers_moved, other_bounds)),
-    (MissReason.GUARD_NEGATION, (other_polarity, roles_swapped, other_joiner)),
+    (
+        MissReason.GUARD_NEGATION,
+        (other_polarity, other_contrast, other_way, roles_swapped, other_joiner, counts_alone),
+    ),
     (MissReason.GUARD_QUOTE, (other_quotes,)),
     (MissReason.GUARD_FORM, (other_case, other_marks)),
     (MissReason.GUARD_CODE, (other_code, other_identifiers, other_operators)),

@@ -47,7 +47,10 @@ PAIRS = {
         "How do I change a flat tyre on a wet Monday?",
         "How do I change a flat tyre on a wet Friday?",
     ),
-    "other words": ("How do I peel a mango?", "How do I slice a mango?"),
+    "other words": (
+        "What are the effects of skipping breakfast?",
+        "Is skipping breakfast bad?",
+    ),
     "far apart": ("How do volcanoes form?", "Write a birthday card for a nurse"),
     "both time-bound": ("What is the weather in Oslo?", "How is the weather in Oslo?"),
     "only the stored one time-bound": ("Who was king of Spain today?", "Who was king of Spain?"),

@@ -1,0 +1,110 @@
+"""Rules on what a request is about: phrases that exclude each other, counting against listing.
+
+What single words cannot tell: "turn on" and "disable", "read-only" and "with edit rights", "once it
+is over" and "during it", "all chats" and "a single chat", "how many authors" and "which authors".
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from cache.facts import Facts
+from cache.guards.finding import Difference
+
+_SIDES: tuple[tuple[str, str], ...] = (
+    (
+        r"(?:turn|switch)(?:s|ed|es|ing)?(?: [\w-]+){0,4} on|enabl\w+|activat\w+|unmut\w+|unhid\w+",
+        r"(?:turn|switch)(?:s|ed|es|ing)?(?: [\w-]+){0,4} off|disabl\w+|deactivat\w+|"
+        r"mut(?:e|ed|ing)|hid(?:e|den|ing)",
+    ),
+    (
+        r"keep(?:ing)?|preserv\w+|retain\w*|without losing",
+        r"discard\w*|throw(?:ing)?(?: \w+){0,3} away|get(?:ting)? rid of|lose|losing|wip(?:e|ing)",
+    ),
+    (
+        r"edit(?:ing|able|or)?(?! history)|write access|read[- ]?write|modify|change it",
+        r"view(?:ing|er)?[- ]only|only (?:be able to )?(?:view|look|read|see)|read[- ]only|"
+        r"just (?:view|look|read)",
+    ),
+    (
+        r"all|every|each|everything|everyone",
+        r"(?:a |one |just |only )?single|(?:just|only|for|of) one|one (?:specific|particular)|"
+        r"an? (?:specific|particular|individual)",
+    ),
+    (
+        r"after|once|finished|(?:is|are|has|have|when it|when they) (?:over|end\w*|finish\w*)",
+        r"during|while|within|still in|still on|in the middle of|in (?:my |the )?probation",
+    ),
+    (r"remote(?:ly)?|(?:on|from) origin|upstream", r"local(?:ly)?|on my (?:machine|computer|disk)"),
+    (
+        r"ascending|(?:small|low|old|earl)\w*(?: \w+)? to (?:large|big|high|new|late)\w*|"
+        r"increasing order|oldest first|smallest first|a to z",
+        r"descending|(?:large|big|high|new|late)\w*(?: \w+)? to (?:small|low|old|earl)\w*|"
+        r"decreasing order|newest first|largest first|z to a",
+    ),
+    (
+        r"by (?:\w+ )?(?:value|revenue|amount|turnover|price|spend\w*|worth)",
+        r"by (?:\w+ )?(?:count|number|quantity|frequency)",
+    ),
+    (r"distance|how far", r"routes?|directions|travel time|how long"),
+    (r"buy|buying|purchas\w+", r"rent\w*|leas(?:e|ing)|borrow\w*|sell\w*"),
+    (r"upgrad\w+", r"downgrad\w+|roll(?:ing)? back"),
+    (r"pros|advantages?|benefits?|upsides?", r"cons|disadvantages?|drawbacks?|downsides?"),
+    (r"pay ?back|repay\w*|pay(?:ing)? off", r"take out|apply for|get(?:ting)? a"),
+)
+_ANY_SIDE = re.compile(
+    r"\b(?=[a-z])(?:"
+    + "|".join(
+        f"(?P<{side}{n}>{pattern})"
+        for n, sides in enumerate(_SIDES)
+        for side, pattern in zip("ab", sides, strict=True)
+    )
+    + r")\b"
+)
+_MOST_CHARS = 600
+_ARROW = re.compile(r"(\w+) ?(?:->|→|=>) ?(\w+)")
+
+
+def other_contrast(a: Facts, b: Facts) -> Difference | None:
+    """Each text has a phrase that the other's excludes; none where a text has both."""
+    mine, theirs = _phrases(a.text[:_MOST_CHARS]), _phrases(b.text[:_MOST_CHARS])
+    for side, said in mine.items():
+        other = f"{'b' if side[0] == 'a' else 'a'}{side[1:]}"
+        if other in theirs and other not in mine and side not in theirs:
+            return Difference(said, theirs[other])
+    return None
+
+
+@lru_cache(maxsize=4_096)
+def _phrases(text: str) -> dict[str, str]:
+    """Return by side of a contrast what a text says of it."""
+    found = _ANY_SIDE.finditer(text.lower())
+    return {match.lastgroup: match[0] for match in found if match.lastgroup is not None}
+
+
+def other_way(a: Facts, b: Facts) -> Difference | None:
+    """An arrow between the same two things that points the other way."""
+    one, two = (_ARROW.search(text.text[:_MOST_CHARS].lower()) for text in (a, b))
+    if one and two and (one[1], one[2]) == (two[2], two[1]):
+        return Difference(one[0], two[0], is_firm=True)
+    return None
+
+
+_COUNTS = re.compile(r"\b(?:how many|numbers? of|count(?:s|ed|ing)?|tally)\b", re.IGNORECASE)
+_QUANTITY = re.compile(
+    r"\b(?:how (?:much|often|large|big)|amount|total|population|size|percent\w*|share|rate|"
+    r"quantity|frequency|average|sum)\b",
+    re.IGNORECASE,
+)
+
+
+def counts_alone(a: Facts, b: Facts) -> Difference | None:
+    """One asks how many there are and the other which; a doubt, for some say one and mean both."""
+    one, two = (_COUNTS.search(text.text[:_MOST_CHARS]) for text in (a, b))
+    if bool(one) is bool(two):
+        return None
+    without = b if one else a
+    if _QUANTITY.search(without.text[:_MOST_CHARS]):
+        return None
+    return Difference(one[0] if one else "", two[0] if two else "", is_veto=False)

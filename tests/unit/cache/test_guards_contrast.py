@@ -1,0 +1,50 @@
+"""Phrases that exclude each other, arrows, and counting: what single words cannot tell."""
+
+from __future__ import annotations
+
+import pytest
+
+from cache.guards import compare, differences
+
+VETOED = [
+    ("disable dark mode in app", "How do I turn on the dark mode in the app?"),
+    ("eslint enable no-console", "How do I turn the no-console rule off in ESLint?"),
+    ("git: undo last commit, discard the changes", "git: undo last commit, keep the changes"),
+    ("share folder read-only", "share folder with edit rights"),
+    ("mute every chat at once", "mute a single chat at once"),
+    ("notice period once probation is over", "What is the notice period during probation?"),
+    ("git delete branch locally", "git delete branch on the remote"),
+    ("sort an array smallest to largest", "sort an array in descending order"),
+    ("top customers by order value", "top customers by order count"),
+    ("basic -> pro, how to change plan", "pro -> basic, how to change plan"),
+]
+PASSING = [
+    ("how do I turn on dark mode", "enable dark mode"),
+    ("keep all my notes", "preserve every note of mine"),
+    ("turn the lamp on and off", "switch the lamp off and on"),
+    ("after my probation ends", "once my probation is over"),
+    ("how many authors are there", "what is the number of authors"),
+    ("how many people live in Peru", "population of Peru"),
+]
+
+
+@pytest.mark.parametrize(("one", "two"), VETOED)
+def test_phrases_that_exclude_each_other_are_vetoed(one: str, two: str) -> None:
+    """Both ways round."""
+    assert compare(one, two) is not None
+    assert compare(two, one) is not None
+
+
+@pytest.mark.parametrize(("one", "two"), PASSING)
+def test_phrases_that_say_the_same_pass(one: str, two: str) -> None:
+    """And a text that has both sides is against neither."""
+    assert differences(one, two) == []
+
+
+def test_counting_against_listing_is_a_doubt() -> None:
+    """Some ask for one and mean both."""
+    found = differences(
+        "return the authors of the book", "return the number of authors of the book"
+    )
+
+    assert [(finding.candidate, finding.is_veto) for finding in found] == [("number of", False)]
