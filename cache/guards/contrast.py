@@ -68,12 +68,32 @@ _ARROW = re.compile(r"(\w+) ?(?:->|→|=>) ?(\w+)")
 
 def other_contrast(a: Facts, b: Facts) -> Difference | None:
     """Each text has a phrase that the other's excludes; none where a text has both."""
+    if not any(map(_may_contrast, a.vocabulary)) or not any(map(_may_contrast, b.vocabulary)):
+        return None
     mine, theirs = _phrases(a.text[:_MOST_CHARS]), _phrases(b.text[:_MOST_CHARS])
     for side, said in mine.items():
         other = f"{'b' if side[0] == 'a' else 'a'}{side[1:]}"
         if other in theirs and other not in mine and side not in theirs:
             return Difference(said, theirs[other])
     return None
+
+
+# How words begin that a phrase of a side holds: most texts hold none, and are not searched.
+_BEGINNINGS = re.compile(
+    r"turn|switch|enabl|activ|unmut|unhid|disabl|deactiv|mut[ei]|hid[ei]|keep|preserv|retain|los[ei]|"
+    r"discard|throw|rid\Z|wip[ei]|edit|writ|read\Z|modif|chang|view|only\Z|just\Z|all\Z|every|each|"
+    r"single|specific|particular|individual|after|once|finish|over\Z|end|during|while|within|still|"
+    r"middle|probation|remote|origin\Z|upstream|local|machine|computer|disk|ascend|descend|increasing|"
+    r"decreasing|\w+est\Z|z\Z|low|high|small|large|old\Z|new\Z|value|revenue|amount|turnover|price|"
+    r"spend|worth|count|number|quantity|frequency|distance|far\Z|route|direction|travel|long\Z|buy|"
+    r"purchas|rent|leas|borrow|sell|upgrad|downgrad|roll|pros\Z|advantage|benefit|upside|cons\Z|"
+    r"disadvantage|drawback|downside|pay|repay|take\Z|apply|get"
+)
+
+
+@lru_cache(maxsize=1 << 15)
+def _may_contrast(word: str) -> bool:
+    return _BEGINNINGS.match(word) is not None
 
 
 @lru_cache(maxsize=4_096)
@@ -85,6 +105,8 @@ def _phrases(text: str) -> dict[str, str]:
 
 def other_way(a: Facts, b: Facts) -> Difference | None:
     """An arrow between the same two things that points the other way."""
+    if not any(sign in text.text for text in (a, b) for sign in "→>"):
+        return None
     one, two = (_ARROW.search(text.text[:_MOST_CHARS].lower()) for text in (a, b))
     if one and two and (one[1], one[2]) == (two[2], two[1]):
         return Difference(one[0], two[0], is_firm=True)
@@ -92,6 +114,7 @@ def other_way(a: Facts, b: Facts) -> Difference | None:
 
 
 _COUNTS = re.compile(r"\b(?:how many|numbers? of|count(?:s|ed|ing)?|tally)\b", re.IGNORECASE)
+_COUNTING = frozenset("many number numbers count counts counted counting tally".split())
 _QUANTITY = re.compile(
     r"\b(?:how (?:much|often|large|big)|amount|total|population|size|percent\w*|share|rate|"
     r"quantity|frequency|average|sum)\b",
@@ -101,6 +124,8 @@ _QUANTITY = re.compile(
 
 def counts_alone(a: Facts, b: Facts) -> Difference | None:
     """One asks how many there are and the other which; a doubt, for some say one and mean both."""
+    if _COUNTING.isdisjoint(a.vocabulary) and _COUNTING.isdisjoint(b.vocabulary):
+        return None
     one, two = (_COUNTS.search(text.text[:_MOST_CHARS]) for text in (a, b))
     if bool(one) is bool(two):
         return None

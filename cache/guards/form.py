@@ -33,8 +33,10 @@ _INNER_MARK = re.compile(r"(?:(?<=\d)|(?<=\b[^\W\d_]))([.,;:])(?=\s?(?:\d|[^\W\d
 
 def other_case(a: Facts, b: Facts) -> Difference | None:
     """Flags, units, variables and single letters that differ in case alone."""
-    if a.bag.isdisjoint(b.bag) and a.bag and b.bag:
-        return None
+    if (a.text[1:].islower() and b.text[1:].islower()) or (
+        a.bag and b.bag and a.bag.isdisjoint(b.bag)
+    ):
+        return None  # nothing but a first letter, or nothing in common
     one, two = _tokens(a.text), _tokens(b.text)
     is_case_all = [token.casefold() for token in one] == [token.casefold() for token in two]
     if is_case_all:
