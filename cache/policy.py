@@ -41,6 +41,8 @@ JUDGE_ALL = -1.0
 SURER = 4.0
 """How many times smaller P(wrong) must be where there is a doubt, or an entry was wrong before."""
 
+_MOST_TIMES = 16  # beyond that nothing is sure enough anyway
+
 _SURER_OF_OTHER_WORDS = 10.0
 """The same for texts that do not say the same words that carry meaning, in the same order.
 
@@ -262,7 +264,9 @@ def _not_sure_enough(
     """Return why the probability is not enough here; each reason for care makes it stricter."""
     if point.min_p_right is None:
         return MissReason.THIN_EVIDENCE
-    surer = caution(asked.facts, candidate.wording.facts) * SURER**candidate.n_refuted
+    surer = caution(asked.facts, candidate.wording.facts) * SURER ** min(
+        candidate.n_refuted, _MOST_TIMES
+    )
     if _cautious(p_right, surer) < point.min_p_right:
         return MissReason.BELOW_THRESHOLD
     if doubt is not None and _cautious(p_right, surer * SURER) < point.min_p_right:

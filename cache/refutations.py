@@ -41,12 +41,12 @@ class Refutations:
     """The refuted pairs, oldest first. Changed on the event loop, read by any thread."""
 
     def __init__(self) -> None:
-        self._asked: OrderedDict[bytes, frozenset[bytes]] = OrderedDict()
-        self._n = 0
+        self._pairs: OrderedDict[Marks, None] = OrderedDict()
+        self._n_asked: dict[bytes, int] = {}
 
     def __len__(self) -> int:
         """Return the number of pairs."""
-        return self._n
+        return len(self._pairs)
 
     def load(self, pairs: Iterable[Marks]) -> None:
         """Add pairs, oldest first."""
@@ -55,18 +55,20 @@ class Refutations:
 
     def add(self, stored: bytes, asked: bytes) -> None:
         """Remember a pair."""
-        before = self._asked.get(stored, frozenset())
-        if asked in before:
+        if (stored, asked) in self._pairs:
             return
-        self._asked[stored] = before | {asked}
-        self._n += 1
-        while self._n > MOST_REFUTED:
-            _, forgotten = self._asked.popitem(last=False)
-            self._n -= len(forgotten)
+        self._pairs[stored, asked] = None
+        self._n_asked[stored] = self._n_asked.get(stored, 0) + 1
+        while len(self._pairs) > MOST_REFUTED:
+            (forgotten, _), _ = self._pairs.popitem(last=False)
+            self._n_asked[forgotten] -= 1
+            if not self._n_asked[forgotten]:
+                del self._n_asked[forgotten]
 
     def of(self, namespace: str, stored: str, asked: str) -> tuple[int, bool]:
         """Return for how many texts a stored one was wrong, and whether for this one."""
-        if not self._asked:
+        if not self._n_asked:
             return 0, False
-        found = self._asked.get(stored_mark(namespace, stored))
-        return (0, False) if found is None else (len(found), asked_mark(asked) in found)
+        mark = stored_mark(namespace, stored)
+        n = self._n_asked.get(mark, 0)
+        return n, n > 0 and (mark, asked_mark(asked)) in self._pairs

@@ -190,9 +190,9 @@ _RECORDS = re.compile(
     r"\b(?=[a-z])(?:"
     r"(?:list|show|display|give|get|see|view|check|find|delete|download|export|summari[sz]e|cancel)"
     r" (?:me )?(?:all |any )?(?:the )?(?:recent|latest|open|pending|past|previous|upcoming|unpaid"
-    rf"|overdue|active|last|remaining) (?:[a-z-]+ )?(?:{_HELD})\b"
-    rf"|(?:check|see|show|tell|find out|what's|what is) (?:me )?the (?:[a-z-]+ )?(?:{_HELD})\b"
-    rf"|(?:has|did|is|was|will|when will|when does) (?:it|that|this) (?:be |been )?(?:{_STATE})\b"
+    rf"|overdue|active|last|remaining) (?:[a-z-]+ )?(?:{_HELD})\b(?! of\b)"
+    rf"|(?:check|see|show|tell|find out) (?:me )?the (?:[a-z-]+ )?(?:{_HELD})\b(?! of\b)"
+    rf"|(?:has|did|is|was|will|when will|when does) (?:it|that|this) (?:be |been )?(?:{_STATE})\b(?! by\b)"
     r"|(?:ends?|expires?|renews?|starts?|due|applies|apply) for me\b"
     r"|where do i (?:work|live|study|bank)\b"
     r"|am i(?! (?:correct|right|wrong|allowed|supposed|able|the only|missing|doing)\b)\b"
@@ -202,7 +202,8 @@ _RECORDS = re.compile(
 )
 # Somebody says who they are.
 _NAMED = re.compile(
-    r"\b(?:[Tt]his is|I am|I'm|[Mm]y name is|[Mm]y name's) [A-Z][a-z]+ [A-Z][a-z]+\b"
+    r"\b(?:[Tt]his is|I am|I'm|[Mm]y name is|[Mm]y name's) [A-Z][a-z]+ [A-Z][a-z]+"
+    r"(?=[,.;!]|\s+(?:and|from|here|with)\b|\Z)"
 )
 _SELF_HINT = re.compile(r"\b(?:i|i'm|i've|i'd|i'll|me|mine|myself|we|the|this|that|these|those)\b")
 _MY_HINT = re.compile(r"\b(?:(?:m(?:y|ine|e)|our|i|ssn)\b|social sec)")

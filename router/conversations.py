@@ -90,7 +90,8 @@ class Conversations:
             return
         now_s = self._now_s()
         for call in answer.tool_calls:
-            _keep(self._callers, _digest(line.namespace, call.id), _Turn(line.model, now_s))
+            key = _call_key(line.namespace, line.attribution, call.id)
+            _keep(self._callers, key, _Turn(line.model, now_s))
         if line.attribution.conversation:
             key = _key(line.namespace, line.attribution)
             turn = self._turn(self._turns.get(key), line.model, line.usage, now_s)
@@ -115,12 +116,18 @@ class Conversations:
         last = request.messages[-1] if request.messages else None
         if last is None or last.role is not Role.TOOL or not last.tool_call_id:
             return None
-        found = self._callers.get(_digest(request.namespace, last.tool_call_id))
+        key = _call_key(request.namespace, request.attribution, last.tool_call_id)
+        found = self._callers.get(key)
         return found.model if found is not None and now_s - found.at_s <= _LOOP_LIFE_S else None
 
 
 def _key(namespace: str, who: Attribution) -> bytes:
     return _digest(namespace, who.user, who.conversation) if who.conversation else b""
+
+
+def _call_key(namespace: str, who: Attribution, tool_call_id: str) -> bytes:
+    """Some providers count calls from 0 in every answer: an id alone names no call."""
+    return _digest(namespace, who.user, who.conversation, tool_call_id)
 
 
 def _digest(*parts: str) -> bytes:

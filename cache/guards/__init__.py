@@ -57,8 +57,8 @@ _GUARDS: Guards = (
         (other_polarity, other_contrast, other_way, roles_swapped, other_joiner, counts_alone),
     ),
     (MissReason.GUARD_QUOTE, (other_quotes,)),
-    (MissReason.GUARD_FORM, (other_case, other_marks)),
     (MissReason.GUARD_CODE, (other_code, other_identifiers, other_operators)),
+    (MissReason.GUARD_FORM, (other_case, other_marks)),
     (MissReason.GUARD_URL, (other_urls,)),
     (MissReason.GUARD_ENTITY, (rival_entities, other_name)),
 )

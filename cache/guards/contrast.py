@@ -33,7 +33,8 @@ _SIDES: tuple[tuple[str, str], ...] = (
         r"an? (?:specific|particular|individual)",
     ),
     (
-        r"after|once|finished|(?:is|are|has|have|when it|when they) (?:over|end\w*|finish\w*)",
+        r"after|(?<!at )once|finished|"
+        r"(?:is|are|has|have|when it|when they) (?:over|end\w*|finish\w*)",
         r"during|while|within|still in|still on|in the middle of|in (?:my |the )?probation",
     ),
     (r"remote(?:ly)?|(?:on|from) origin|upstream", r"local(?:ly)?|on my (?:machine|computer|disk)"),
@@ -62,6 +63,12 @@ _ANY_SIDE = re.compile(
     )
     + r")\b"
 )
+# "not lose" keeps, "all into a single file" joins: of these, some pairs say the same.
+_DOUBTED = frozenset(
+    n
+    for n, (side, _) in enumerate(_SIDES)
+    if side.startswith(("keep", "all|", "after", "distance", "pros", "pay"))
+)
 _MOST_CHARS = 600
 _ARROW = re.compile(r"(\w+) ?(?:->|→|=>) ?(\w+)")
 
@@ -74,7 +81,7 @@ def other_contrast(a: Facts, b: Facts) -> Difference | None:
     for side, said in mine.items():
         other = f"{'b' if side[0] == 'a' else 'a'}{side[1:]}"
         if other in theirs and other not in mine and side not in theirs:
-            return Difference(said, theirs[other])
+            return Difference(said, theirs[other], is_veto=int(side[1:]) not in _DOUBTED)
     return None
 
 

@@ -2,7 +2,8 @@
 
 The encoder reads no case and hardly a mark, so "-d" and "-D", 5 mW and 5 MW, "1,2" and "1;2" look
 alike to it. In plain prose case and sentence marks say nothing: a first word or a name in capitals
-or not, a comma more or less, no question mark.
+or not, a comma more or less, no question mark. Nor does the case of a text that has but one, for
+nobody can tell what its writer would have written large.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ _MAX_TOKENS = 512
 _MAX_MARKS = 32  # more or less on one side
 _EDGES = ".,;:!?\"“”'()[]{}`*"
 _PLAIN_WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*\Z")
+_NAME_LIKE = re.compile(r"(?:[$€£](?=\d))?[^\W_]+(?:[-'’/&.,:+][^\W_]+)*[+#%]*\Z")
+_AMOUNT = re.compile(r"[$€£]?\d[\d.,:]*(?=[^\W\d_])")
 # Letters that are as often written small: "vitamin c", "the c language".
 _OF_LETTERS = frozenset(
     "vitamin class grade type hepatitis plan language programming section group option".split()
@@ -23,12 +26,24 @@ _OF_LETTERS = frozenset(
 # 5 mW and 5 MW, 1 Mb and 1 MB; all small they are one of the two, and nobody can tell which.
 _MILLI_MEGA = re.compile(r"[mM](?:W|Wh|m|g|s|Hz|V|A|bar|Pa|N|J|eV|l|L|ol|Ω)\Z")
 _BITS_BYTES = re.compile(r"[kKMGT]i?([bB])(?:/s|ps)?\Z")
-_ABOUT_FORM = re.compile(
-    r"\b(?:punctuat\w+|grammar|grammatical\w*|spell\w*|capital\w*|uppercase|lowercase|comma|commas|"
-    r"semicolons?|colons?|apostrophes?|quotation|quotes?|proofread\w*|case[- ]sensitive)\b",
+# Capitals make other words of these; a first word is written large anyway.
+_OTHER_IN_CAPITALS = frozenset({"us", "it", "who", "aids"})
+_OTHER_WITH_A_CAPITAL = frozenset({"polish", "turkey", "china", "chile", "march"})
+_SYMBOLS = frozenset({"Co", "CO", "Hf", "HF", "Cs", "CS", "Os", "OS"})
+_ABOUT_MARKS = re.compile(
+    r"\b(?:punctuat\w+|proofread\w*|apostrophes?|semicolons?|commas?|grammar of|grammatical\w*|"
+    r"spelling of|quotation marks?)\b",
     re.IGNORECASE,
 )
-_INNER_MARK = re.compile(r"(?:(?<=\d)|(?<=\b[^\W\d_]))([.,;:])(?=\s?(?:\d|[^\W\d_]\b))")
+_ABOUT_CASE = re.compile(
+    r"\b(?:uppercase|lowercase|capitali[sz]\w+|case[- ]sensitive)\b", re.IGNORECASE
+)
+# What stands before a colon where the text behind it is worked on, to the letter.
+_WORK_ON = re.compile(
+    r"\b(?:translate|fix|correct|rewrite|rephrase|proofread|punctuate|format|parse|convert|debug|"
+    r"evaluate|edit|encode|decode|this|string|text|code|regex|expression|sentence)\b[^:]*: ",
+    re.IGNORECASE,
+)
 
 
 def other_case(a: Facts, b: Facts) -> Difference | None:
@@ -41,14 +56,19 @@ def other_case(a: Facts, b: Facts) -> Difference | None:
     is_case_all = [token.casefold() for token in one] == [token.casefold() for token in two]
     if is_case_all:
         pairs = {(x, y) for x, y in zip(one, two, strict=True) if x != y}
+        if one and two and one[0] != two[0] and _PLAIN_WORD.match(one[0]):
+            pairs.discard((one[0], two[0]))
     else:
-        mine, theirs = set(one) - set(two), set(two) - set(one)
+        mine, theirs = set(one[1:]) - set(two), set(two[1:]) - set(one)
         by_sound = {token.casefold(): token for token in theirs}
         pairs = {(x, by_sound[x.casefold()]) for x in mine if x.casefold() in by_sound}
+    has_both = _has_both_cases(a.text) and _has_both_cases(b.text)
     telling = [
         (x, y)
         for x, y in pairs
-        if (is_case_all or len(x) > 1) and _is_telling(x, y, a.text, b.text)
+        if _is_other_unit(x, y)
+        or (has_both and (is_case_all or len(x) > 1) and _is_other_word(x, y, a.text, b.text))
+        or _is_other_code(x, y)
     ]
     if not telling:
         return None
@@ -60,44 +80,41 @@ def _tokens(text: str) -> list[str]:
     return [token.strip(_EDGES) for token in text.split()[:_MAX_TOKENS]]
 
 
-def _is_telling(one: str, other: str, a: str, b: str) -> bool:
-    """Tell whether a word written in two cases is two words."""
+def _has_both_cases(text: str) -> bool:
+    return not (text.islower() or text.isupper())
+
+
+def _is_other_unit(one: str, other: str) -> bool:
+    """Tell milli from mega and bits from bytes, whether a number stands before it or is part."""
+    one, other = _AMOUNT.sub("", one), _AMOUNT.sub("", other)
     if _MILLI_MEGA.match(one) and _MILLI_MEGA.match(other):
         return one[0] != other[0]
     bits, others = _BITS_BYTES.match(one), _BITS_BYTES.match(other)
-    if bits and others:
-        return bits[1] != others[1]
+    if bits is None or others is None or one.islower() or other.islower():
+        return False
+    return bits[1] != others[1]
+
+
+def _is_other_code(one: str, other: str) -> bool:
+    """Tell flags, variables and patterns ("-d", "$PATH") from names of things ("Wi-Fi")."""
+    return not (_PLAIN_WORD.match(one) or _NAME_LIKE.match(one) or _NAME_LIKE.match(other))
+
+
+def _is_other_word(one: str, other: str, a: str, b: str) -> bool:
+    """Tell whether a plain word written in two cases is two words."""
     if not _PLAIN_WORD.match(one):
-        return not _is_name_like(one)
+        return False
+    small = one.casefold()
     if len(one) == 1:
-        if one.casefold() in ("i", "a"):
+        if small in ("i", "a"):
             return False
         beside = rf"(?i)\b(?:{'|'.join(_OF_LETTERS)}) {one}\b|\b{one} (?:{'|'.join(_OF_LETTERS)})\b"
         return not (re.search(beside, a) and re.search(beside, b))
-    if _is_element(one, other):
-        return True
-    if one.casefold() in _OTHER_IN_CAPITALS:  # not where all of a text shouts
-        return (one.isupper() != other.isupper()) and not (a.isupper() or b.isupper())
-    return False
-
-
-_OTHER_IN_CAPITALS = frozenset({"us", "it", "who", "aids"})
-
-
-def _is_element(one: str, other: str) -> bool:
-    """Tell "Co" and "CO" apart: cobalt is no carbon monoxide. "Pc" and "PC" are one."""
-    return one.istitle() != other.istitle() and {one, other} <= _SYMBOLS
-
-
-_SYMBOLS = frozenset("Co CO No NO Cs CS Hf HF Os OS Po PO Sc SC Sn SN Si SI In IN".split())
-
-
-def _is_name_like(token: str) -> bool:
-    """Tell a word with a mark or a digit within, as names of things have: "Wi-Fi", "ASP.NET"."""
-    return _NAME_LIKE.match(token) is not None
-
-
-_NAME_LIKE = re.compile(r"[^\W_]+(?:[-'’/&.+][^\W_]+)*[+#]*\Z")
+    if {one, other} <= _SYMBOLS:
+        return one.istitle() != other.istitle()
+    if small in _OTHER_IN_CAPITALS:
+        return one.isupper() != other.isupper()
+    return small in _OTHER_WITH_A_CAPITAL and one.islower() != other.islower()
 
 
 def other_marks(a: Facts, b: Facts) -> Difference | None:
@@ -106,27 +123,34 @@ def other_marks(a: Facts, b: Facts) -> Difference | None:
         return None  # most pairs end here, at the cost of a comparison
     if _WORD.findall(a.text.casefold()) != _WORD.findall(b.text.casefold()):
         return None
-    mine, theirs = _inner_marks(a.text), _inner_marks(b.text)
+    mine, theirs = _telling_marks(a.text), _telling_marks(b.text)
     if mine != theirs:
         return Difference(" ".join(mine), " ".join(theirs), is_firm=True)
-    if _quoted(a.text) != _quoted(b.text):
-        return Difference(_quoted(a.text), _quoted(b.text), is_firm=True)
+    if _to_the_letter(a.text) != _to_the_letter(b.text):
+        return Difference(_to_the_letter(a.text), _to_the_letter(b.text), is_firm=True)
     return None
 
 
 _WORD = re.compile(r"\w+")
-
-
-def _inner_marks(text: str) -> list[str]:
-    """Return the marks that join digits or single letters: in "1,2", "1;2", "a.b", "a, b"."""
-    return _INNER_MARK.findall(text)
-
-
-def _quoted(text: str) -> str:
-    """Return what has to be taken to the letter: behind a colon, or all where form is the topic."""
-    if _ABOUT_FORM.search(text):
-        return text.strip()
-    return text.translate(_STRAIGHT).partition(": ")[2].strip()
-
-
+_TELLING_MARK = re.compile(
+    r"(?:(?<=\d)|(?<=\b[^\W\d_]))[.,;:](?=\s?(?:\d|[^\W\d_]\b))"  # "1,2", "1;2"; "a.b", "a, b"
+    r"|(?<!\S)[^\w\s.,;:!?\"'“”‘’()…–—-]+(?!\S)"  # "&&" and "&", "[[" and "["
+)
 _STRAIGHT = str.maketrans("“”’‘", "\"\"''")
+
+
+def _telling_marks(text: str) -> list[str]:
+    return _TELLING_MARK.findall(text)
+
+
+def _to_the_letter(text: str) -> str:
+    """Return what has to be the same to the letter; empty in plain prose."""
+    plain = text.translate(_STRAIGHT)
+    worked_on = _WORK_ON.search(plain)
+    if worked_on is not None:
+        return plain[worked_on.end() :].strip()
+    if _ABOUT_CASE.search(plain):
+        return plain.strip()
+    if _ABOUT_MARKS.search(plain):
+        return plain.casefold().rstrip(".?! ")
+    return ""

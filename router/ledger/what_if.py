@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import NamedTuple
 
+from router.ledger.types import Outcome
 from router.prices import PriceList
 
 ASSUMPTIONS = (
@@ -102,6 +103,7 @@ def read_what_if(connection: sqlite3.Connection, prices: PriceList, asked: WhatI
 
 class _Line(NamedTuple):
     id: int
+    outcome: str
     baseline_model: str
     cost: int | None
     baseline: int | None
@@ -122,12 +124,12 @@ class _Call(NamedTuple):
 
 _N_HEAD = len(_Line._fields)
 _SQL = """
-    SELECT lines.id, baseline_model, lines.cost_nanos, baseline_nanos, lines.input_tokens,
+    SELECT lines.id, outcome, baseline_model, lines.cost_nanos, baseline_nanos, lines.input_tokens,
            lines.output_tokens, lines.cache_read_tokens, lines.cache_write_tokens,
            attempts.model, attempts.input_tokens, attempts.output_tokens,
            attempts.cache_read_tokens, attempts.cache_write_tokens, attempts.cost_nanos
     FROM lines LEFT JOIN attempts ON attempts.line = lines.id
-    WHERE state = 2 {more} ORDER BY lines.id, n
+    WHERE state > 0 {more} ORDER BY lines.id, n
 """
 
 
@@ -163,8 +165,8 @@ def _cost(found: Answer, prices: PriceList, model: str, call: _Call) -> int | No
 
 
 def _baseline(found: Answer, prices: PriceList, model: str, line: _Line) -> int | None:
-    if line.baseline == 0 and line.n_input is None:
-        return 0  # nothing was delivered: a failed request, or an audit
+    if line.outcome in (Outcome.FAILED, Outcome.AUDIT):
+        return 0  # nothing was delivered
     return _price(found, prices, model, line)
 
 

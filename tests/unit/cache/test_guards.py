@@ -252,7 +252,7 @@ DOUBTED: dict[MissReason, list[tuple[str, str]]] = {
     ],
     MissReason.GUARD_QUOTE: [
         ('How do I lose my "fear of the future"?', "How do I stop to fear what the future holds?"),
-        ('What does "Polish" mean?', 'What does "polish" mean?'),
+        ('What does "Amber" mean?', 'What does "amber" mean?'),
     ],
     MissReason.GUARD_ENTITY: [
         ("best phones in India", "best phones"),

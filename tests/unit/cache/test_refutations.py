@@ -36,8 +36,10 @@ def test_the_oldest_pairs_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None
     for text in ("a", "b", "b", "c"):
         known.add(*marks_of("n", text, "x"))
 
+    known.add(*marks_of("n", "b", "y"))
     assert len(known) == 2
-    assert [known.of("n", text, "x")[1] for text in "abc"] == [False, True, True]
+    assert known.of("n", "b", "y") == (1, True)
+    assert [known.of("n", text, "x")[1] for text in "abc"] == [False, False, True]
 
 
 async def test_what_an_older_schema_refuted_stays_refuted(tmp_path: Path) -> None:

@@ -55,6 +55,7 @@ PERSONAL = [
     "Where is mine?", "I lost the card",
 ]  # fmt: skip
 IMPERSONAL = [
+    "What is the order of operations?", "Who was it shipped by?", "This is Spinal Tap review",
     "fix my code", "review my essay", "my python script fails with a KeyError", "my dog eats grass, why?",
     "What is the capital of France?", "how do orders work in SQL", "write a poem about the sea",
     "Explain e-mail protocols", "what is an account balance", "2 + 2", "1024 * 768", "in 1984, who wrote it",

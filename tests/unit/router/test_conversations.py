@@ -119,6 +119,7 @@ def test_a_tool_result_goes_to_the_model_that_called_the_tool(
     assert talks.of(tool_result()) == Held("large", 0, in_tool_loop=True)
     assert talks.of(tool_result("call_8")) is None
     assert talks.of(tool_result(namespace="other")) is None
+    assert talks.of(tool_result(attribution=WHO)) is None  # ids of calls are often counted from 0
     clock.now_s += 3_601
     assert talks.of(tool_result()) is None
 

@@ -13,7 +13,7 @@ from fakes_ledger import USAGE, a_hit, a_line, an_attempt
 from router.commands.what_if import instead_of, what_if
 from router.ledger.reader import open_to_read
 from router.ledger.sqlite_ledger import SqliteLedger
-from router.ledger.types import Cause, LedgerLine, Outcome
+from router.ledger.types import Cause, LedgerLine, LineState, Outcome
 from router.ledger.what_if import Answer, WhatIf, read_what_if
 from router.settings import Settings, parse
 
@@ -114,6 +114,31 @@ async def test_failed_requests_are_paid_for_too(settings: Settings) -> None:
     found = asked(settings, WhatIf(instead={"small": "large"}))
 
     assert (found.cost.then, found.cost.would_be, found.baseline.would_be) == (SMALL, LARGE, 0)
+
+
+async def test_a_failed_request_that_knows_its_usage_has_no_baseline_either(
+    settings: Settings,
+) -> None:
+    """An app may say what its failed call used."""
+    failed = a_line(1, outcome=Outcome.FAILED, cause=Cause.FAILED, baseline_nanos=0)
+    await kept(settings.service.data_folder, failed)
+
+    found = asked(settings, WhatIf())
+
+    assert (found.baseline.then, found.baseline.would_be) == (0, 0)
+    assert found.cost.then == found.cost.would_be == SMALL
+
+
+async def test_requests_of_unknown_usage_are_counted_apart(settings: Settings) -> None:
+    """They happened, and nobody knows what they cost."""
+    unknown = a_line(
+        2, state=LineState.USAGE_UNKNOWN, usage=None, cost_nanos=None, baseline_nanos=None
+    )
+    await kept(settings.service.data_folder, a_line(1), unknown)
+
+    found = asked(settings, WhatIf())
+
+    assert (found.cost.n, found.n_incomparable) == (1, 1)
 
 
 async def test_the_question_narrows_by_namespace_and_time(settings: Settings) -> None:
