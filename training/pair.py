@@ -559,7 +559,8 @@ def _paragraphs(size: int, card: Mapping[str, Any]) -> Iterator[str]:
         "whole decision, less a third of the known noise of Quora's labels, which call 3.7 % of "
         "pairs different that are one question by a plain rule (`benchmarks/label_noise.py`); "
         "`error_rate` below is raw. A prior for "
-        "other traffic, and no bound: the service replaces it by evidence of its own. Spider's "
+        "other traffic, and no bound: the service replaces it by evidence of its own. The stream "
+        "of text-to-SQL holds trained domains too, for it is the hardest there is. Spider's "
         "stream is shown and has no say: its groups tell databases apart that the prompts do not "
         'name ("How many accounts are there?").'
     )

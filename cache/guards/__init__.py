@@ -22,7 +22,13 @@ from typing import NamedTuple
 
 from cache.facts import Facts, facts_of
 from cache.guards.amounts import numbers_moved, other_bounds, other_numbers
-from cache.guards.contrast import counts_alone, other_contrast, other_way
+from cache.guards.contrast import (
+    counts_alone,
+    narrower,
+    other_contrast,
+    other_time,
+    other_way,
+)
 from cache.guards.finding import Difference, Guards, n_other
 from cache.guards.form import other_case, other_marks
 from cache.guards.names import other_name, rival_entities
@@ -51,10 +57,18 @@ __all__ = [
 ]
 
 _GUARDS: Guards = (
-    (MissReason.GUARD_NUMBER, (other_numbers, numbers_moved, other_bounds)),
+    (MissReason.GUARD_NUMBER, (other_numbers, numbers_moved, other_bounds, other_time)),
     (
         MissReason.GUARD_NEGATION,
-        (other_polarity, other_contrast, other_way, roles_swapped, other_joiner, counts_alone),
+        (
+            other_polarity,
+            other_contrast,
+            other_way,
+            roles_swapped,
+            other_joiner,
+            counts_alone,
+            narrower,
+        ),
     ),
     (MissReason.GUARD_QUOTE, (other_quotes,)),
     (MissReason.GUARD_CODE, (other_code, other_identifiers, other_operators)),

@@ -140,3 +140,44 @@ def counts_alone(a: Facts, b: Facts) -> Difference | None:
     if _QUANTITY.search(without.text[:_MOST_CHARS]):
         return None
     return Difference(one[0] if one else "", two[0] if two else "", is_veto=False)
+
+
+_TIMES = frozenset(
+    "monday tuesday wednesday thursday friday saturday sunday mondays tuesdays wednesdays "
+    "thursdays fridays saturdays sundays weekday weekdays weekend weekends morning mornings "
+    "afternoon afternoons evening evenings night nights noon midday midnight dawn dusk tomorrow "
+    "yesterday today tonight january february april june july august september october november "
+    "december spring autumn winter semester".split()
+)
+_NARROWER = frozenset(
+    "latest earliest cheapest fastest slowest shortest longest nearest newest oldest lowest "
+    "highest largest smallest biggest first last second third next previous direct nonstop "
+    "connecting roundtrip daily weekly monthly yearly annual annually hourly nightly only "
+    "except without excluding besides both either neither".split()
+)
+_MONEY = re.compile(
+    r"\b(?:how much (?:is|are|does|do|would|will|for)|fares?|prices?|pric(?:e|ed|ing)|costs?|"
+    r"cheap\w*|expensive|fees?)\b",
+    re.IGNORECASE,
+)
+
+
+def other_time(a: Facts, b: Facts) -> Difference | None:
+    """A day, a time of day or a season that the other text lacks: a doubt, some are only told."""
+    mine, theirs = _TIMES & a.vocabulary, _TIMES & b.vocabulary
+    if mine == theirs:
+        return None
+    said = (" ".join(sorted(mine - theirs)), " ".join(sorted(theirs - mine)))
+    return Difference(*said, is_veto=False)
+
+
+def narrower(a: Facts, b: Facts) -> Difference | None:
+    """A word that picks some of what is asked for, or a price, in one text alone: a doubt."""
+    mine, theirs = _NARROWER & a.vocabulary, _NARROWER & b.vocabulary
+    if mine != theirs:
+        said = (" ".join(sorted(mine - theirs)), " ".join(sorted(theirs - mine)))
+        return Difference(*said, is_veto=False)
+    one, two = (_MONEY.search(text.text[:_MOST_CHARS]) for text in (a, b))
+    if bool(one) is bool(two):
+        return None
+    return Difference(one[0] if one else "", two[0] if two else "", is_veto=False)

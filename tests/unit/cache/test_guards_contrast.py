@@ -16,6 +16,9 @@ VETOED = [
     ("basic -> pro, how to change plan", "pro -> basic, how to change plan"),
 ]
 DOUBTED = [
+    ("show me flights from Rome to Oslo", "show me flights from Rome to Oslo on friday"),
+    ("show me flights from Rome to Oslo", "show me direct flights from Rome to Oslo"),
+    ("show me flights from Rome to Oslo", "how much is a flight from Rome to Oslo"),
     ("git: undo last commit, discard the changes", "git: undo last commit, keep the changes"),
     ("mute every chat at once", "mute a single chat at once"),
     ("notice period once probation is over", "What is the notice period during probation?"),

@@ -133,15 +133,15 @@ def test_a_doubt_needs_more_certainty() -> None:
     assert sure.served == 0
 
 
-def test_other_words_need_ten_times_more_certainty() -> None:
+def test_other_words_need_twenty_times_more_certainty() -> None:
     """There the verifier is wrong in kinds that its calibration did not hold."""
     asked, stored = "how do I cook rice", "how do I steam rice"
     told = stored.replace(" ", "_")
 
-    unsure = judge(asked, near(stored), verifier=Told(**{told: 0.97}))
+    unsure = judge(asked, near(stored), verifier=Told(**{told: 0.985}))
 
     assert (unsure.served, unsure.reason) == (None, MissReason.BELOW_THRESHOLD)
-    assert judge(asked, near(stored), verifier=Told(**{told: 0.985})).served == 0
+    assert judge(asked, near(stored), verifier=Told(**{told: 0.9901})).served == 0
 
 
 def test_an_answer_that_was_wrong_for_a_text_never_serves_it_again() -> None:
