@@ -88,7 +88,7 @@ class ReusePolicy:
             asks for another answer; 0: a repeat is served as any other.
     """
 
-    max_error_rate: float = 0.01
+    max_error_rate: float = 0.02
     min_similarity: float = 0.80
     n_candidates: int = 8
     ttl_s: int = 7 * 24 * 3600

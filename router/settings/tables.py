@@ -102,7 +102,7 @@ class CacheTable(Table):
     max_bytes: Annotated[int, Field(ge=1 << 16, le=1 << 44)] = 2 << 30
     hot_bytes: Annotated[int, Field(ge=0, le=1 << 44)] = 64 << 20
     share: Annotated[Share, Field(strict=False)] = Share.NAMESPACE
-    max_error_rate: Annotated[float, Field(ge=0, le=1)] = 0.01
+    max_error_rate: Annotated[float, Field(ge=0, le=1)] = 0.02
     min_similarity: Cosine = 0.80
     n_candidates: Annotated[int, Field(ge=1, le=64)] = 8
     ttl_s: WholeSeconds = 7 * 86_400
