@@ -75,32 +75,12 @@ _ARROW = re.compile(r"(\w+) ?(?:->|→|=>) ?(\w+)")
 
 def other_contrast(a: Facts, b: Facts) -> Difference | None:
     """Each text has a phrase that the other's excludes; none where a text has both."""
-    if not any(map(_may_contrast, a.vocabulary)) or not any(map(_may_contrast, b.vocabulary)):
-        return None
     mine, theirs = _phrases(a.text[:_MOST_CHARS]), _phrases(b.text[:_MOST_CHARS])
     for side, said in mine.items():
         other = f"{'b' if side[0] == 'a' else 'a'}{side[1:]}"
         if other in theirs and other not in mine and side not in theirs:
             return Difference(said, theirs[other], is_veto=int(side[1:]) not in _DOUBTED)
     return None
-
-
-# How words begin that a phrase of a side holds: most texts hold none, and are not searched.
-_BEGINNINGS = re.compile(
-    r"turn|switch|enabl|activ|unmut|unhid|disabl|deactiv|mut[ei]|hid[ei]|keep|preserv|retain|los[ei]|"
-    r"discard|throw|rid\Z|wip[ei]|edit|writ|read\Z|modif|chang|view|only\Z|just\Z|all\Z|every|each|"
-    r"single|specific|particular|individual|after|once|finish|over\Z|end|during|while|within|still|"
-    r"middle|probation|remote|origin\Z|upstream|local|machine|computer|disk|ascend|descend|increasing|"
-    r"decreasing|\w+est\Z|z\Z|low|high|small|large|old\Z|new\Z|value|revenue|amount|turnover|price|"
-    r"spend|worth|count|number|quantity|frequency|distance|far\Z|route|direction|travel|long\Z|buy|"
-    r"purchas|rent|leas|borrow|sell|upgrad|downgrad|roll|pros\Z|advantage|benefit|upside|cons\Z|"
-    r"disadvantage|drawback|downside|pay|repay|take\Z|apply|get"
-)
-
-
-@lru_cache(maxsize=1 << 15)
-def _may_contrast(word: str) -> bool:
-    return _BEGINNINGS.match(word) is not None
 
 
 @lru_cache(maxsize=4_096)
@@ -162,21 +142,25 @@ _MONEY = re.compile(
 )
 
 
-def other_time(a: Facts, b: Facts) -> Difference | None:
-    """A day, a time of day or a season that the other text lacks: a doubt, some are only told."""
-    mine, theirs = _TIMES & a.vocabulary, _TIMES & b.vocabulary
+def _lopsided(words: frozenset[str], a: Facts, b: Facts) -> Difference | None:
+    """Doubt where one text has some of these words that the other lacks."""
+    mine, theirs = words & a.vocabulary, words & b.vocabulary
     if mine == theirs:
         return None
     said = (" ".join(sorted(mine - theirs)), " ".join(sorted(theirs - mine)))
     return Difference(*said, is_veto=False)
 
 
+def other_time(a: Facts, b: Facts) -> Difference | None:
+    """A day, a time of day or a season that the other text lacks: a doubt, some are only told."""
+    return _lopsided(_TIMES, a, b)
+
+
 def narrower(a: Facts, b: Facts) -> Difference | None:
     """A word that picks some of what is asked for, or a price, in one text alone: a doubt."""
-    mine, theirs = _NARROWER & a.vocabulary, _NARROWER & b.vocabulary
-    if mine != theirs:
-        said = (" ".join(sorted(mine - theirs)), " ".join(sorted(theirs - mine)))
-        return Difference(*said, is_veto=False)
+    found = _lopsided(_NARROWER, a, b)
+    if found is not None:
+        return found
     one, two = (_MONEY.search(text.text[:_MOST_CHARS]) for text in (a, b))
     if bool(one) is bool(two):
         return None
