@@ -22,6 +22,7 @@ from tokenizers import Tokenizer
 
 from classifier.artifact import ARTIFACTS, Artifact, read_artifact
 from classifier.errors import ArtifactError
+from classifier.runs import runs_of_like_length
 from classifier.session import open_session
 from classifier.tokens import pack
 
@@ -34,7 +35,6 @@ _SURELY_SEEN_CHARS = 100
 
 # One run of the model stays within this many tokens: more gains no speed, and the largest
 # temporary (feed-forward, 1536 floats per token) stays near 6 MB.
-_RUN_TOKENS = 1024
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
@@ -154,7 +154,7 @@ class OnnxEncoder:
         """
         vectors = np.empty((len(texts), self.dim), dtype=np.float32)
         ids = [self._ids(text) for text in texts]
-        for run in _runs([len(one) for one in ids]):
+        for run in _runs(ids):
             vectors[run] = self._run([ids[i] for i in run])
         return vectors
 
@@ -166,7 +166,7 @@ class OnnxEncoder:
         vectors = np.empty((len(texts), self.dim), dtype=np.float32)
         packed = [b""] * len(texts)
         ids = [self._ids(text) for text in texts]
-        for run in _runs([len(one) for one in ids]):
+        for run in _runs(ids):
             found, tokens = self._run_both([ids[i] for i in run])
             vectors[run] = found
             if tokens is not None:
@@ -277,15 +277,5 @@ def _without_dropped(part: str) -> Iterator[tuple[bool, str]]:
         yield seen, character
 
 
-def _runs(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Group positions into runs of like length, so that little is spent on padding."""
-    run: list[int] = []
-    for position in sorted(range(len(lengths)), key=lengths.__getitem__):
-        width = lengths[position]
-        too_wide = run and width > 1.25 * lengths[run[0]] + 4
-        if run and (too_wide or width * (len(run) + 1) > _RUN_TOKENS):
-            yield run
-            run = []
-        run.append(position)
-    if run:
-        yield run
+def _runs(ids: Sequence[list[int]]) -> Iterator[list[int]]:
+    return runs_of_like_length([len(one) for one in ids], ratio=1.25, slack=4)

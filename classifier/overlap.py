@@ -53,17 +53,18 @@ def overlap(one: str, two: str) -> tuple[float, ...]:
     common = set_a & set_b
     only_a, only_b = set_a - set_b, set_b - set_a
     fewer, more = sorted((len(only_a), len(only_b)))
-    union = len(set_a | set_b)
+    union = len(set_a) + len(set_b) - len(common)
     smaller = min(len(set_a), len(set_b))
-    small_union = len(small_a | small_b)
+    small_common = len(small_a & small_b)
+    small_union = len(small_a) + len(small_b) - small_common
     return (
         len(common) / union if union else 1.0,
         len(common) / smaller if smaller else 1.0,
         float(min(fewer, 8)),
         float(min(more, 8)),
-        _order(a, b, common),
-        len(small_a & small_b) / small_union if small_union else 1.0,
-        float(min(len(small_a ^ small_b), 8)),
+        1.0 if a == b else _order(a, b, common),
+        small_common / small_union if small_union else 1.0,
+        float(min(small_union - small_common, 8)),
         min(len(a), len(b)) / 16,
         max(len(a), len(b)) / 16,
         _slips(only_a, only_b),
@@ -89,7 +90,7 @@ def is_form_only(one: str, two: str) -> bool:
 def _order(a: tuple[str, ...], b: tuple[str, ...], common: frozenset[str]) -> float:
     """Return the share of neighbouring common words that are neighbours in both, in one order."""
     one, two = ([word for word in words if word in common] for words in (a, b))
-    if len(one) < 2 or len(two) < 2:
+    if one == two or len(one) < 2 or len(two) < 2:
         return 1.0
     pairs = Counter(itertools.pairwise(one))
     others = Counter(itertools.pairwise(two))

@@ -11,16 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from classifier.artifact import ARTIFACTS, Artifact, read_artifact
 from classifier.overlap import OVERLAP_VERSION, is_form_only, overlap
-from classifier.tokens import unpack
+from classifier.runs import runs_of_like_length
+from classifier.tokens import DIM, n_tokens, unpack
 
 KIND: Final = "pair"
+HEAD_VERSION: Final = 2  # of the inputs of head.onnx
 HEAD: Final = "head.onnx"
 VERDICT: Final = "verdict.onnx"
 P_FORM_ONLY: Final = 0.995
@@ -29,9 +31,6 @@ P_FORM_ONLY: Final = 0.995
 Of such pairs that no guard objects to, Quora's people called 115 of 116 duplicates; of AskUbuntu
 and of medical questions 12 of 12.
 """
-
-
-_MOST_PAIRS = 64  # in one run
 
 
 class Prompt(Protocol):
@@ -74,7 +73,9 @@ class PairModel:
             ArtifactError: the files are missing or damaged, or belong to another encoder.
         """
         artifact = read_artifact(folder, kind=KIND)
-        artifact.check_fits(encoder_id=encoder_id, overlap_version=OVERLAP_VERSION)
+        artifact.check_fits(
+            encoder_id=encoder_id, overlap_version=OVERLAP_VERSION, head_version=HEAD_VERSION
+        )
         return cls(artifact)
 
     def __repr__(self) -> str:
@@ -98,12 +99,9 @@ class PairModel:
         """
         p = np.zeros(len(asked), dtype=np.float32)
         rows = [i for i in range(len(asked)) if asked[i].tokens and stored[i].tokens]
-        # Of like length together, for every pair is padded to the longest of its run.
-        rows.sort(key=lambda i: max(len(asked[i].tokens), len(stored[i].tokens)))
-        for start in range(0, len(rows), _MOST_PAIRS):
-            some = rows[start : start + _MOST_PAIRS]
-            p[some] = self._judged(
-                [asked[i] for i in some], [stored[i] for i in some], similarities[some]
+        if rows:
+            p[rows] = self._judged(
+                [asked[i] for i in rows], [stored[i] for i in rows], similarities[rows]
             )
         return p
 
@@ -113,12 +111,10 @@ class PairModel:
         stored: Sequence[Prompt],
         similarities: npt.NDArray[np.float32],
     ) -> npt.NDArray[np.float32]:
-        a, a_mask = unpack([prompt.tokens for prompt in asked])
-        b, b_mask = unpack([prompt.tokens for prompt in stored])
-        sides = {"a": a, "a_mask": a_mask, "b": b, "b_mask": b_mask, "cosine": similarities}
-        p_head = self._head.run(["p_right"], sides)[0]
-        texts = [(one.text, other.text) for one, other in zip(asked, stored, strict=True)]
-        said = [overlap(one, other) for one, other in texts]
+        one, other = [prompt.tokens for prompt in asked], [prompt.tokens for prompt in stored]
+        p_head = heads(self._head, one, other, similarities)
+        texts = [(a.text, b.text) for a, b in zip(asked, stored, strict=True)]
+        said = [overlap(a, b) for a, b in texts]
         read = inputs(p_head, similarities, said)
         return raised(self._verdict.run(["probabilities"], {"x": read})[0][:, 1], texts)
 
@@ -129,6 +125,33 @@ class PairModel:
         """
         met = [p for rate, p in self._points if rate <= max_error_rate]
         return met[-1] if met else None
+
+
+def heads(
+    head: Any,  # noqa: ANN401 - onnxruntime has no types
+    one: Sequence[bytes],
+    other: Sequence[bytes],
+    cosines: npt.NDArray[np.float32],
+) -> npt.NDArray[np.float32]:
+    """Return the head's P(right) of n pairs, shape (n,).
+
+    Args:
+        head: a session of ``head.onnx``.
+        one: packed tokens of the one prompts.
+        other: of the other ones; the order of the two makes no difference.
+        cosines: shape (n,).
+    """
+    p = np.empty(len(one), dtype=np.float32)
+    lengths = [max(1, n_tokens(a), n_tokens(b)) for a, b in zip(one, other, strict=True)]
+    for run in runs_of_like_length(lengths, ratio=1.5, slack=8):
+        tokens, mask = unpack([*(one[i] for i in run), *(other[i] for i in run)])
+        both = {
+            "tokens": tokens.reshape(2, len(run), -1, DIM),
+            "mask": mask.reshape(2, len(run), -1),
+            "cosine": cosines[run],
+        }
+        p[run] = head.run(["p_right"], both)[0]
+    return p
 
 
 def raised(

@@ -54,7 +54,7 @@ def unpack(packed: Sequence[bytes]) -> tuple[Floats, Floats]:
     Raises:
         ValueError: these are not the bytes of ``pack``.
     """
-    counts = np.array([one[0] if one else 0 for one in packed], dtype=np.intp)
+    counts = np.array([n_tokens(one) for one in packed], dtype=np.intp)
     for one, n in zip(packed, counts.tolist(), strict=True):
         if one and len(one) != size_of(n):
             raise ValueError(f"{n} tokens take {size_of(n)} bytes, got {len(one)}")
@@ -72,9 +72,14 @@ def unpack(packed: Sequence[bytes]) -> tuple[Floats, Floats]:
     return tokens, mask
 
 
-def size_of(n_tokens: int) -> int:
+def n_tokens(packed: bytes) -> int:
+    """Return how many token vectors were packed; 0 for empty bytes."""
+    return packed[0] if packed else 0
+
+
+def size_of(n: int) -> int:
     """Return the bytes that so many tokens take."""
-    return 1 + n_tokens * (2 + DIM // 2)
+    return 1 + n * (2 + DIM // 2)
 
 
 def shortened(tokens: Floats) -> Floats:

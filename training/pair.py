@@ -19,6 +19,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ from cache.normalize import canonical
 from classifier.artifact import ARTIFACTS, read_artifact, read_card, write_artifact
 from classifier.encoder import OnnxEncoder
 from classifier.overlap import N_FEATURES, OVERLAP_VERSION, overlap
-from classifier.pair import HEAD, KIND, VERDICT, inputs, raised
+from classifier.pair import HEAD, HEAD_VERSION, KIND, VERDICT, heads, inputs, raised
 from classifier.session import open_session
 from classifier.tokens import DIM, unpack
 from training.cards import created, model_card, refuse_to_worsen
@@ -57,6 +58,7 @@ _BATCH = 256
 _EPOCHS = 3
 _RATE = 1e-3
 _OPSET = 17
+_HEAD_OPSET = 20  # has GELU as one step
 _VERDICT_ROWS = 24_000
 
 
@@ -81,10 +83,12 @@ class Texts:
             [self.row_of[canonical(pair.b)] for pair in pairs],
         )
 
-    def sides(self, rows: Sequence[int]) -> tuple[Any, Any]:
-        """Return token vectors and mask as tensors."""
-        tokens, mask = unpack([self.tokens[row] for row in rows])
-        return torch.from_numpy(tokens), torch.from_numpy(mask)
+    def both(self, pairs: Sequence[LabelledPair]) -> tuple[Any, Any]:
+        """Return token vectors and mask of both sides as tensors, shape (2, n, tokens, ...)."""
+        a, b = self.rows(pairs)
+        tokens, mask = unpack([self.tokens[row] for row in (*a, *b)])
+        shape = (2, len(a), mask.shape[1])
+        return torch.from_numpy(tokens.reshape(*shape, DIM)), torch.from_numpy(mask.reshape(shape))
 
 
 def make_pair(
@@ -177,7 +181,8 @@ def _finish(
     """Fit the verdict on top of a head, judge, find the operating points, write."""
     folder = _data()
     calibrating, judging = _halves(held_out(folder))
-    p_head = probabilities(_from_file(head))
+    session = open_session(head, threads=len(os.sched_getaffinity(0)))
+    p_head = partial(heads, session)
     verdicts = [fit_verdict(texts, p_head, calibrating, train, seed) for seed in range(3)]
     rows = [judged(texts, p_head, verdict, judging) for verdict in verdicts]
     numbers: dict[str, Any] = {
@@ -269,19 +274,6 @@ def exported_trees(trees: GradientBoostingClassifier) -> bytes:
     )
 
 
-def _from_file(content: bytes) -> Any:
-    """Return the exported model as a function of tensors, like ``Calibrated``."""
-    session = open_session(content, threads=len(os.sched_getaffinity(0)))
-
-    def run(a: Any, a_mask: Any, b: Any, b_mask: Any, cosine: Any) -> Any:
-        names = ("a", "a_mask", "b", "b_mask", "cosine")
-        inputs = (a, a_mask, b, b_mask, cosine)
-        feed = {name: one.numpy() for name, one in zip(names, inputs, strict=True)}
-        return torch.from_numpy(session.run(None, feed)[0])
-
-    return run
-
-
 def _merit(numbers: Mapping[str, Any]) -> float:
     return round(float(np.mean([row["ap"] for row in numbers["held_out"].values()])), 5)
 
@@ -338,9 +330,7 @@ def _batches(
 
 
 def _forward(head: nn.Module, texts: Texts, batch: Sequence[LabelledPair]) -> tuple[Any, Any]:
-    a, b = texts.rows(batch)
-    cosines = torch.from_numpy(texts.cosines(batch))
-    logits = head(*texts.sides(a), *texts.sides(b), cosines)
+    logits = head(*texts.both(batch), torch.from_numpy(texts.cosines(batch)))
     return logits, torch.tensor([float(pair.same) for pair in batch])
 
 
@@ -407,27 +397,9 @@ class Calibrated(nn.Module):
         self.slope = slope
         self.shift = shift
 
-    def forward(self, a: Any, a_mask: Any, b: Any, b_mask: Any, cosine: Any) -> Any:
+    def forward(self, tokens: Any, mask: Any, cosine: Any) -> Any:
         """Return P(right), shape (n,)."""
-        return torch.sigmoid(self.slope * self.head(a, a_mask, b, b_mask, cosine) + self.shift)
-
-
-def probabilities(model: Calibrated) -> Any:
-    """Return a function from packed tokens of both sides and cosines to P(right)."""
-
-    def p_right(
-        a: Sequence[bytes], b: Sequence[bytes], cosines: npt.NDArray[np.float32]
-    ) -> npt.NDArray[np.float32]:
-        found = []
-        with torch.no_grad():
-            for start in range(0, len(a), _BATCH):
-                sides = (unpack(side[start : start + _BATCH]) for side in (a, b))
-                inputs = [torch.from_numpy(x) for side in sides for x in side]
-                cosine = torch.from_numpy(cosines[start : start + _BATCH])
-                found.append(model(*inputs, cosine).numpy())
-        return np.concatenate(found) if found else np.zeros(0, dtype=np.float32)
-
-    return p_right
+        return torch.sigmoid(self.slope * self.head(tokens, mask, cosine) + self.shift)
 
 
 def judged(
@@ -439,9 +411,9 @@ def judged(
     """Return by set what the decision's P(right), the bare models and the cosine are worth."""
     found = {}
     for name, rows in sets.items():
-        heads, cosines, said = _parts(texts, p_head, rows)
+        p_heads, cosines, said = _parts(texts, p_head, rows)
         p = raised(
-            verdict.predict_proba(inputs(heads, cosines, said))[:, 1],
+            verdict.predict_proba(inputs(p_heads, cosines, said))[:, 1],
             [(canonical(pair.a), canonical(pair.b)) for pair in rows],
         )
         labels = np.array([pair.same for pair in rows])
@@ -452,7 +424,7 @@ def judged(
             "positives": int(labels.sum()),
             "ap": _rounded(average_precision(decided, labels)),
             "ap_model": _rounded(average_precision(p, labels)),
-            "ap_head": _rounded(average_precision(heads, labels)),
+            "ap_head": _rounded(average_precision(p_heads, labels)),
             "ap_cosine": _rounded(average_precision(cosines, labels)),
             "recall_at_95": _rounded(recall_at_precision(decided, labels, 0.95)),
             "ece": _rounded(expected_calibration_error(decided, labels)),
@@ -475,18 +447,14 @@ def _rounded(value: float | None) -> float | None:
 
 def exported(model: Calibrated) -> bytes:
     """Return the calibrated head as ONNX."""
-    n, tokens = 2, 7
-    inputs = (
-        torch.randn(n, tokens, DIM), torch.ones(n, tokens),
-        torch.randn(n, tokens, DIM), torch.ones(n, tokens), torch.rand(n),
-    )  # fmt: skip
-    names = ["a", "a_mask", "b", "b_mask", "cosine"]
-    axes = {"a": {0: "n", 1: "ta"}, "a_mask": {0: "n", 1: "ta"}, "cosine": {0: "n"}}
-    axes |= {"b": {0: "n", 1: "tb"}, "b_mask": {0: "n", 1: "tb"}, "p_right": {0: "n"}}
+    n, width = 3, 7
+    inputs = (torch.randn(2, n, width, DIM), torch.ones(2, n, width), torch.rand(n))
+    axes = {"tokens": {1: "n", 2: "t"}, "mask": {1: "n", 2: "t"}}
+    axes |= {"cosine": {0: "n"}, "p_right": {0: "n"}}
     content = io.BytesIO()
     torch.onnx.export(
-        model, inputs, content, input_names=names, output_names=["p_right"],
-        dynamic_axes=axes, opset_version=_OPSET, dynamo=False,
+        model, inputs, content, input_names=["tokens", "mask", "cosine"],
+        output_names=["p_right"], dynamic_axes=axes, opset_version=_HEAD_OPSET, dynamo=False,
     )  # fmt: skip
     return content.getvalue()
 
@@ -512,6 +480,7 @@ def _write(
     card: dict[str, Any] = {
         "encoder_id": encoder_id,
         "overlap_version": OVERLAP_VERSION,
+        "head_version": HEAD_VERSION,
         "operating_points": [asdict(point) for point in points],
         **made,
         "license": "Apache-2.0",

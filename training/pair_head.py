@@ -46,36 +46,55 @@ class PairHead(nn.Module):
             nn.Linear(_JUDGED, 1),
         )
 
-    def forward(self, a: Any, a_mask: Any, b: Any, b_mask: Any, cosine: Any) -> Any:
+    def forward(self, tokens: Any, mask: Any, cosine: Any) -> Any:
         """Return logits, shape (n,).
 
+        Both prompts go through one pass, for in a service a run of so small a model costs as much
+        by its number of steps as by its arithmetic.
+
         Args:
-            a: shape (n, tokens, DIM).
-            a_mask: shape (n, tokens), 1 where there is a token, else 0; never all 0.
-            b: as ``a``, of the other prompts.
-            b_mask: as ``a_mask``.
+            tokens: shape (2, n, tokens, DIM): of the one prompts, then of the other ones.
+            mask: shape (2, n, tokens), 1 where there is a token, else 0, which come last; never
+                all 0.
             cosine: shape (n,), of the prompts' vectors.
         """
-        one, two = self._side(a, a_mask, b, b_mask), self._side(b, b_mask, a, a_mask)
-        n_a, n_b = a_mask.sum(1) / TOKENS, b_mask.sum(1) / TOKENS
-        rest = torch.stack([cosine, (n_a - n_b).abs(), torch.maximum(n_a, n_b), n_a * n_b], 1)
+        pieces = _shaped(tokens, (0, 0, 0, _ALIGNMENTS, -1)).transpose(2, 3)
+        others, absent = pieces.flip(0), (mask - 1.0) * 1e4
+        scores = (pieces * self.sharpness.exp()[:, None, None]) @ others.transpose(3, 4)
+        weights = (scores + absent.flip(0)[:, :, None, None, :]).softmax(4)
+        met = _shaped((weights @ others).transpose(2, 3), (0, 0, 0, -1))
+        place = mask.cumsum(2)[:, :, None, :, None] / TOKENS
+        moved = (weights @ place.flip(0) - place).abs()
+        sharp = weights.amax(4, keepdim=True)
+        alignment = torch.cat([moved, sharp], 2).squeeze(4).transpose(2, 3)
+        judged = self.judge(
+            torch.cat([tokens, met, (tokens - met).abs(), tokens * met, alignment], 3)
+        )
+        n_tokens = mask.sum(2)
+        mean = (mask[:, :, None, :] @ judged).squeeze(2) / n_tokens[..., None]
+        greatest = (judged + absent[..., None]).amax(2)
+        one, two = torch.cat([mean, greatest], 2)
+        shorter, longer = n_tokens.amin(0) / TOKENS, n_tokens.amax(0) / TOKENS
+        rest = torch.stack([cosine, longer - shorter, longer, longer * shorter], 1)
         return self.verdict(torch.cat([one + two, (one - two).abs(), rest], 1)).squeeze(1)
 
-    def _side(self, mine: Any, mask: Any, theirs: Any, their_mask: Any) -> Any:
-        """Return what the tokens of one prompt come to, shape (n, 2 * _JUDGEMENT)."""
-        n = mine.shape[0]  # a tensor while it is exported, so that any number of pairs goes
-        split = (n, -1, _ALIGNMENTS, DIM // _ALIGNMENTS)
-        queries, keys = (x.reshape(split).permute(0, 2, 1, 3) for x in (mine, theirs))
-        scores = queries @ keys.transpose(2, 3) * self.sharpness.exp()[None, :, None, None]
-        scores = scores - (1.0 - their_mask)[:, None, None, :] * 1e4
-        weights = scores.softmax(3)
-        met = (weights @ keys).permute(0, 2, 1, 3).reshape(n, -1, DIM)
-        place = torch.cumsum(torch.ones_like(their_mask), 1) / TOKENS
-        own = torch.cumsum(torch.ones_like(mask), 1) / TOKENS
-        moved = (weights @ place[:, None, :, None]).squeeze(3).permute(0, 2, 1) - own[..., None]
-        sharp = weights.amax(3).permute(0, 2, 1)
-        features = torch.cat([mine, met, (mine - met).abs(), mine * met, moved.abs(), sharp], 2)
-        judged = self.judge(features)
-        mean = (judged * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
-        greatest = (judged - (1.0 - mask)[..., None] * 1e4).amax(1)
-        return torch.cat([mean, greatest], 1)
+
+class _Shape(torch.autograd.Function):
+    """Reshapes, where 0 keeps a dimension: one step in ONNX, where ``reshape`` makes seven."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, shape: tuple[int, ...]) -> Any:
+        ctx.before = x.shape
+        return x.reshape([x.shape[i] if n == 0 else n for i, n in enumerate(shape)])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        return gradients[0].reshape(ctx.before), None
+
+    @staticmethod
+    def symbolic(g: Any, x: Any, shape: tuple[int, ...]) -> Any:
+        return g.op("Reshape", x, g.op("Constant", value_t=torch.tensor(shape)))
+
+
+def _shaped(x: Any, shape: tuple[int, ...]) -> Any:
+    return _Shape.apply(x, shape)

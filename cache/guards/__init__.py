@@ -50,7 +50,6 @@ __all__ = [
     "compare",
     "compare_facts",
     "differences",
-    "doubts",
     "facts_of",
     "findings",
     "objection",
@@ -114,16 +113,6 @@ def compare_facts(a: Facts, b: Facts) -> MissReason | None:
     return next((guard for guard, found in _found(a, b) if found.is_veto), None)
 
 
-def doubts(a: Facts, b: Facts) -> MissReason | None:
-    """Return the guard of the first doubt whether one answer serves both texts, or None.
-
-    Symmetric, as ``compare`` is, and independent of it: a pair may have vetoes, doubts, or both.
-    """
-    if a.text == b.text:
-        return None
-    return next((guard for guard, found in _found(a, b) if not found.is_veto), None)
-
-
 class Objection(NamedTuple):
     """Why an answer should not serve another text, and whether anything may overlook it."""
 
@@ -132,7 +121,7 @@ class Objection(NamedTuple):
 
 
 def objection(a: Facts, b: Facts) -> Objection | None:
-    """Return what ``compare_facts`` says, else what ``doubts`` says, in one pass over the rules."""
+    """Return the first veto, as ``compare_facts`` does, else the first doubt; symmetric."""
     if a.text == b.text and a.rest == b.rest:
         return None
     if a.rest != b.rest:

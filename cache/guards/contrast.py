@@ -54,8 +54,14 @@ _SIDES: tuple[tuple[str, str], ...] = (
     (r"pros|advantages?|benefits?|upsides?", r"cons|disadvantages?|drawbacks?|downsides?"),
     (r"pay ?back|repay\w*|pay(?:ing)? off", r"take out|apply for|get(?:ting)? a"),
 )
+# How phrases begin. Looking there first is what makes the search cheap: no other word goes further.
+_BEGINNINGS = (
+    "a |ac|ad|af|al|an |ap|ar|as|be|bi|bo|bu|by|ch|co|de|di|do|dr|du|ea|ed|en|ev|fi|fo|fr|ge|ha|hi|"
+    "ho|in|is|ju|ke|la|le|lo|mo|mu|ne|of|ol|on|pa|pr|pu|re|ro|se|si|sm|st|sw|ta|th|tr|tu|un|up|vi|"
+    "wh|wi|wr|z "
+)
 _ANY_SIDE = re.compile(
-    r"\b(?=[a-z])(?:"
+    rf"\b(?={_BEGINNINGS})(?:"
     + "|".join(
         f"(?P<{side}{n}>{pattern})"
         for n, sides in enumerate(_SIDES)
@@ -137,8 +143,7 @@ _NARROWER = frozenset(
 )
 _MONEY = re.compile(
     r"\b(?:how much (?:is|are|does|do|would|will|for)|fares?|prices?|pric(?:e|ed|ing)|costs?|"
-    r"cheap\w*|expensive|fees?)\b",
-    re.IGNORECASE,
+    r"cheap\w*|expensive|fees?)\b"
 )
 
 
@@ -161,7 +166,7 @@ def narrower(a: Facts, b: Facts) -> Difference | None:
     found = _lopsided(_NARROWER, a, b)
     if found is not None:
         return found
-    one, two = (_MONEY.search(text.text[:_MOST_CHARS]) for text in (a, b))
+    one, two = (_MONEY.search(text.text[:_MOST_CHARS].lower()) for text in (a, b))
     if bool(one) is bool(two):
         return None
     return Difference(one[0] if one else "", two[0] if two else "", is_veto=False)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
+
 import pytest
 
-from cache.guards import compare, differences
+from cache.guards import compare, contrast, differences
 
 VETOED = [
     ("where are hidden rows", "where are unhidden rows"),
@@ -64,3 +68,17 @@ def test_counting_against_listing_is_a_doubt() -> None:
     )
 
     assert [(finding.candidate, finding.is_veto) for finding in found] == [("number of", False)]
+
+
+def test_looking_at_beginnings_first_misses_no_phrase() -> None:
+    """They only save time: on prompts, and on the words of the phrases themselves."""
+    everywhere = re.compile(contrast._ANY_SIDE.pattern.replace(contrast._BEGINNINGS, "[a-z]"))
+    traffic = Path("benchmarks/traffic/demo.jsonl").read_text(encoding="utf-8").splitlines()
+    texts = [json.loads(line)["text"].lower() for line in traffic]
+    written = [word for pair in contrast._SIDES for side in pair for word in side.split("|")]
+    texts += [re.sub(r"\\w[+*]|\W+", " ", word).strip() for word in written]
+
+    found = [[match[0] for match in everywhere.finditer(text)] for text in texts]
+
+    assert sum(map(len, found)) > 100
+    assert found == [[m[0] for m in contrast._ANY_SIDE.finditer(text)] for text in texts]
