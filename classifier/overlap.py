@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
+from collections.abc import Sequence
 from functools import lru_cache
 
 OVERLAP_VERSION = 1
@@ -69,6 +70,11 @@ def overlap(one: str, two: str) -> tuple[float, ...]:
         max(len(a), len(b)) / 16,
         _slips(only_a, only_b),
     )
+
+
+def says_same_words(said: Sequence[float]) -> bool:
+    """Tell by what ``overlap`` returned whether neither text has a word for itself."""
+    return said[3] == 0 and said[6] == 0
 
 
 _FORM = re.compile(r"(?:\s|(?<=[^\W\d_]{2})[?.,;!]+(?=\s|\Z))+")

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from classifier.artifact import ARTIFACTS, Artifact, read_artifact
-from classifier.overlap import OVERLAP_VERSION, is_form_only, overlap
+from classifier.overlap import OVERLAP_VERSION, is_form_only, overlap, says_same_words
 from classifier.runs import runs_of_like_length
 from classifier.tokens import DIM, n_tokens, unpack
 
@@ -116,7 +116,7 @@ class PairModel:
         texts = [(a.text, b.text) for a, b in zip(asked, stored, strict=True)]
         said = [overlap(a, b) for a, b in texts]
         read = inputs(p_head, similarities, said)
-        return raised(self._verdict.run(["probabilities"], {"x": read})[0][:, 1], texts)
+        return raised(self._verdict.run(["probabilities"], {"x": read})[0][:, 1], texts, said)
 
     def min_p_right(self, max_error_rate: float) -> float | None:
         """Return the P(right) from which on hits met the target on the shipped calibration data.
@@ -155,11 +155,19 @@ def heads(
 
 
 def raised(
-    p_right: npt.NDArray[np.float32], texts: Sequence[tuple[str, str]]
+    p_right: npt.NDArray[np.float32],
+    texts: Sequence[tuple[str, str]],
+    overlaps: Sequence[Sequence[float]],
 ) -> npt.NDArray[np.float32]:
-    """Return probabilities with those of pairs that differ in form only raised to what they are."""
-    for i, (one, two) in enumerate(texts):
-        if 0.0 < p_right[i] < P_FORM_ONLY and is_form_only(one, two):
+    """Return probabilities with those of pairs that differ in form only raised to what they are.
+
+    Args:
+        p_right: shape (n,); changed in place.
+        texts: the n pairs.
+        overlaps: what ``overlap`` says of them; where words differ, nothing else is looked at.
+    """
+    for i, ((one, two), said) in enumerate(zip(texts, overlaps, strict=True)):
+        if 0.0 < p_right[i] < P_FORM_ONLY and says_same_words(said) and is_form_only(one, two):
             p_right[i] = P_FORM_ONLY
     return p_right
 

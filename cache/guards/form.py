@@ -126,9 +126,8 @@ def other_marks(a: Facts, b: Facts) -> Difference | None:
     mine, theirs = _telling_marks(a.text), _telling_marks(b.text)
     if mine != theirs:
         return Difference(" ".join(mine), " ".join(theirs), is_firm=True)
-    if _to_the_letter(a.text) != _to_the_letter(b.text):
-        return Difference(_to_the_letter(a.text), _to_the_letter(b.text), is_firm=True)
-    return None
+    one, two = _to_the_letter(a), _to_the_letter(b)
+    return None if one == two else Difference(one, two, is_firm=True)
 
 
 _WORD = re.compile(r"\w+")
@@ -143,12 +142,18 @@ def _telling_marks(text: str) -> list[str]:
     return _TELLING_MARK.findall(text)
 
 
-def _to_the_letter(text: str) -> str:
+# How the words begin without which no text is about marks or case: cheaper than to search it.
+_ABOUT_FORM = frozenset("punc proo apos semi comm gram spel quot uppe lowe capi case".split())
+
+
+def _to_the_letter(text: Facts) -> str:
     """Return what has to be the same to the letter; empty in plain prose."""
-    plain = text.translate(_STRAIGHT)
-    worked_on = _WORK_ON.search(plain)
+    plain = text.text.translate(_STRAIGHT) if not text.text.isascii() else text.text
+    worked_on = _WORK_ON.search(plain) if ": " in plain else None
     if worked_on is not None:
         return plain[worked_on.end() :].strip()
+    if _ABOUT_FORM.isdisjoint([word[:4] for word in text.vocabulary]):
+        return ""
     if _ABOUT_CASE.search(plain):
         return plain.strip()
     if _ABOUT_MARKS.search(plain):

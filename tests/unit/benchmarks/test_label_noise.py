@@ -15,10 +15,13 @@ from benchmarks.label_noise import is_one_question
         ("How can you make a robot?", "How do I make a robot?"),
         ("What's the capital of Peru", "What is the capital of Peru?"),
         ("Why can't I sleep?", "Why can not I sleep"),
+        ("please list the flights to Rome on FRIDAY", "show me flights to Rome friday"),
+        ("How many clients are there?", "How many clients do we have?"),
+        ("I need a flight to Rome", "flights to rome"),
     ],
 )
 def test_two_spellings_are_one_question(one: str, two: str) -> None:
-    """Case, marks, articles, contractions, and the ways of asking how."""
+    """Case, marks, articles, contractions, plurals, and the ways of asking."""
     assert is_one_question(one, two)
 
 
@@ -32,6 +35,11 @@ def test_two_spellings_are_one_question(one: str, two: str) -> None:
         ("Why do I fail?", "Why do I not fail?"),
         ("who is Ann", "who is Anne"),
         ("What is C?", "What is C++?"),
+        ("flights to Rome on friday", "flights to Rome on monday"),
+        ("list flights to Rome", "list flights from Rome"),
+        ("show me flights to Rome", "show me the first flight to Rome"),
+        ("how many flights are there", "flights"),
+        ("the class", "the clas"),
     ],
 )
 def test_another_word_or_number_is_another_question(one: str, two: str) -> None:

@@ -9,11 +9,13 @@ import pytest
 
 from training.grammar import grammar_pairs
 from training.operations import operation_pairs
+from training.searches import search_pairs
 
 Maker = Callable[[int, random.Random], Iterator[tuple[str, str, bool]]]
+MAKERS = [operation_pairs, grammar_pairs, search_pairs]
 
 
-@pytest.mark.parametrize("maker", [operation_pairs, grammar_pairs])
+@pytest.mark.parametrize("maker", MAKERS)
 def test_a_seed_draws_the_same_pairs_of_both_labels(maker: Maker) -> None:
     """No label is rarer than one in five."""
     drawn = list(maker(500, random.Random(3)))
@@ -31,7 +33,7 @@ def test_one_relation_turned_round_is_the_same_question_or_another() -> None:
     assert (married, taller) == ({True}, {False})
 
 
-@pytest.mark.parametrize("maker", [operation_pairs, grammar_pairs])
+@pytest.mark.parametrize("maker", MAKERS)
 def test_no_pair_is_drawn_with_both_labels(maker: Maker) -> None:
     """Else the words of two operations mean the same, or a relation stands in two lists."""
     labels: dict[frozenset[str], set[bool]] = {}
