@@ -46,11 +46,11 @@ _MOST_TIMES = 16  # beyond that nothing is sure enough anyway
 _SURER_OF_OTHER_WORDS = 20.0
 """The same for texts that do not say the same words that carry meaning, in the same order.
 
-There the verifier is wrong in kinds its calibration did not hold: one more condition ("flights from
-A to B" for "cheap direct flights from A to B"), one other thing asked ("airlines" for "flights"). Of
-what a stream of questions to a domain that no training saw was served from P(right) .94 on, 42 % was
-wrong without this, and 5 % with it, most of that by its labels alone; Quora's paraphrases fell from
-212 right and 13 wrong to 96 and 2.
+There the verifier is wrong in kinds its calibration did not hold: one more condition ("flights
+from A to B" for "cheap direct flights from A to B"), one other thing asked ("airlines" for
+"flights"). Of what a stream of questions to a domain that no training saw was served from P(right)
+.94 on, 42 % was wrong without this, and 5 % with it, most of that by its labels alone; Quora's
+paraphrases fell from 212 right and 13 wrong to 96 and 2.
 """
 
 
