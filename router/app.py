@@ -37,7 +37,7 @@ from router.churn import Churn
 from router.comparator import Comparator
 from router.conversations import Conversations
 from router.decision import Decider
-from router.fallback import Fallback, Patience, Upstream
+from router.fallback import CircuitRule, Fallback, Patience, Upstream
 from router.gateway import Gateway
 from router.ledger.errors import LedgerError
 from router.ledger.sqlite_ledger import SqliteLedger
@@ -50,7 +50,7 @@ from router.providers.openai import OpenAIProvider
 from router.providers.scripted import ScriptedProvider
 from router.reuse import Reuse
 from router.scales import Scale
-from router.settings import NamespacePolicy, Settings
+from router.settings import Key, NamespacePolicy, Settings
 from router.types import Mode
 from router.understand import Ask, Scorer, Understand, Understanding
 
@@ -149,7 +149,13 @@ class App:
                 on_miss=on_miss,
                 held=conversations.of,
             )
-            fallback = Fallback(self._upstreams, _patience(settings), settings.prices.cost_nanos)
+            fallback = Fallback(
+                self._upstreams,
+                _patience(settings),
+                settings.prices.cost_nanos,
+                metrics=self.metrics,
+                now_s=now_s,
+            )
             self.audits = Audits(
                 settings=settings,
                 comparator=Comparator(None if encoder is None else encoder.encode),
@@ -216,7 +222,8 @@ class App:
             last_first.callback(self._folder.close)
             last_first.push_async_callback(self.ledger.aclose)
             last_first.push_async_callback(self.cache.close)
-            for provider in {id(u.provider): u.provider for u in self._upstreams.values()}.values():
+            ways = [way for model in self._upstreams.values() for way in model]
+            for provider in {id(way.provider): way.provider for way in ways}.values():
                 last_first.push_async_callback(provider.close)
             last_first.push_async_callback(self._batcher.close)
             last_first.push_async_callback(self._end_tasks)
@@ -323,26 +330,37 @@ def _by_rules(rules: Scorer, ask: Ask) -> Understanding:
     )
 
 
-def _upstreams(settings: Settings, replaced: Mapping[str, Provider] | None) -> dict[str, Upstream]:
-    providers = {
-        name: (replaced or {}).get(name) or _provider(settings, name) for name in settings.providers
+def _upstreams(
+    settings: Settings, replaced: Mapping[str, Provider] | None
+) -> dict[str, list[Upstream]]:
+    """Return the ways to every model: one for each key of its provider, each with an adapter."""
+    adapters = {
+        name: [
+            (key, (replaced or {}).get(name) or _provider(settings, name, key)) for key in spec.keys
+        ]
+        for name, spec in settings.providers.items()
     }
     return {
-        model.name: Upstream(
-            model=model.name,
-            provider_name=model.provider,
-            provider=providers[model.provider],
-            provider_model=model.provider_model,
-        )
+        model.name: [
+            Upstream(
+                model=model.name,
+                provider_name=model.provider,
+                provider=adapter,
+                provider_model=model.provider_model,
+                key_name=key.env,
+                weight=key.weight,
+            )
+            for key, adapter in adapters[model.provider]
+        ]
         for model in settings.models.values()
     }
 
 
-def _provider(settings: Settings, name: str) -> Provider:
+def _provider(settings: Settings, name: str, key: Key) -> Provider:
     spec = settings.providers[name]
     if spec.kind == "scripted":
         return ScriptedProvider(wait_ms=20.0)
-    return OpenAIProvider(spec.base_url, spec.api_key.reveal, max_connections=spec.max_connections)
+    return OpenAIProvider(spec.base_url, key.secret.reveal, max_connections=spec.max_connections)
 
 
 def _patience(settings: Settings) -> Patience:
@@ -355,4 +373,13 @@ def _patience(settings: Settings) -> Patience:
         tries_per_model=routing.tries_per_model,
         backoff_s=routing.backoff_s,
         max_backoff_s=routing.max_backoff_s,
+        between_tokens_s=routing.between_tokens_s,
+        retry_share=routing.retry_share,
+        retry_burst=routing.retry_burst,
+        hedge_after_s=routing.hedge_after_s,
+        circuit=CircuitRule(
+            failures=routing.circuit_failures,
+            open_s=routing.circuit_open_s,
+            max_open_s=routing.circuit_max_open_s,
+        ),
     )

@@ -18,7 +18,7 @@ The faces translate these, and the ledger's errors, to statuses; nobody else spe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 class RouterError(Exception):
@@ -56,6 +56,9 @@ class ProviderError(RouterError):
         kind: a short word for the ledger and the metrics: ``timeout``, ``http_500``, ...
         is_billable: the provider may charge for what was done; then the cost is unknown.
         retry_after_s: how long the provider asked to be left alone; None when it did not say.
+        is_repeatable: the same model may answer the same call in a moment.
+        is_account_fault: key or account are refused (revoked, out of credit): every call with that
+            key fails until someone acts.
     """
 
     is_retryable = True
@@ -67,11 +70,15 @@ class ProviderError(RouterError):
         kind: str,
         is_billable: bool = False,
         retry_after_s: float | None = None,
+        is_repeatable: bool = True,
+        is_account_fault: bool = False,
     ) -> None:
         super().__init__(message)
         self.kind = kind
         self.is_billable = is_billable
         self.retry_after_s = retry_after_s
+        self.is_repeatable = self.is_retryable and is_repeatable and not is_account_fault
+        self.is_account_fault = is_account_fault
 
 
 class ProviderTimeout(ProviderError):
@@ -89,10 +96,16 @@ class ProviderRejected(ProviderError):
 
 
 class NoModelAvailable(RouterError):
-    """Every attempt failed."""
+    """Every attempt failed, or none could be made."""
 
-    def __init__(self, failures: Sequence[tuple[str, ProviderError]]) -> None:
-        """Take every attempt's model and error, in order."""
-        listed = "; ".join(f"{model}: {error}" for model, error in failures)
+    def __init__(
+        self,
+        failures: Sequence[tuple[str, ProviderError]],
+        passed_over: Mapping[str, str] | None = None,
+    ) -> None:
+        """Take every attempt's model and error, in order, and why others were not asked."""
+        lines = [f"{model}: {error}" for model, error in failures]
+        lines += [f"{model}: not asked, {why}" for model, why in (passed_over or {}).items()]
+        listed = "; ".join(lines)
         super().__init__(f"no model answered after {len(failures)} attempts ({listed})")
         self.failures = tuple(failures)

@@ -12,7 +12,7 @@ from typing import cast
 from cache.normalize import canonical
 from router.accounts import Delivered
 from router.decision import Decision
-from router.errors import RouterError
+from router.errors import ProviderError, RouterError
 from router.fallback import Fallback, Walk
 from router.in_flight import Broadcast, InFlight
 from router.ledger.errors import LedgerError
@@ -104,7 +104,7 @@ class Gateway:
         if hit is not None:
             events = self._replay(decision, hit, once, is_streamed)
         elif running is not None:
-            events = self._join(decision, running, once)
+            events = self._join(decision, running, once, is_streamed)
         else:
             events = self._lead(decision, once, is_streamed)
             if key:
@@ -126,18 +126,37 @@ class Gateway:
         yield answered
 
     async def _join(
-        self, decision: Decision, running: Broadcast[Event], once: Once[Answered] | None
+        self,
+        decision: Decision,
+        running: Broadcast[Event],
+        once: Once[Answered] | None,
+        is_streamed: bool,
     ) -> AsyncGenerator[Event, None]:
-        """Hear a call that another request pays for; its failure is this request's too."""
+        """Hear a call that another request pays for; its failure is this request's too.
+
+        But where it broke off within its answer, of which this caller has been given nothing: then
+        nothing would be spliced, and a call of its own is made.
+        """
+        has_begun = False
+        wants_pieces = is_streamed  # the call may be one that comes whole
         try:
             async for event in running.listen():
                 if isinstance(event, Answered):
+                    for delta in _pieces(event.completion.answer) if wants_pieces else ():
+                        yield delta
                     event = self._joined(decision, event, once)
+                has_begun = True
+                wants_pieces = False
                 yield event
+            return
         except RouterError as error:
-            status = type(error).__name__
-            self._note_failure(decision, Walk(), self._pipeline.new_line_id(), status)
-            raise
+            if is_streamed or not has_begun or not isinstance(error, ProviderError):
+                status = type(error).__name__
+                self._note_failure(decision, Walk(), self._pipeline.new_line_id(), status)
+                raise
+        async with aclosing(self._lead(decision, once, is_streamed)) as events:
+            async for event in events:
+                yield event
 
     async def _lead(
         self, decision: Decision, once: Once[Answered] | None, is_streamed: bool
@@ -198,7 +217,7 @@ class Gateway:
         once: Once[Answered] | None,
     ) -> Answered:
         """Keep the answer and write the line of a call that worked."""
-        model = walk.attempts[-1].model
+        model = walk.model
         now = asyncio.get_running_loop().time
         started = now()
         kept = await self._pipeline.keep(decision, completion, model)
@@ -211,7 +230,8 @@ class Gateway:
             entry_id=kept.entry_id,
         )
         line = self._line(decision, delivered, line_id)
-        answered = Answered(completion=completion, line=line, routing=decision.routing)
+        routing = walk.explained(decision.routing)
+        answered = Answered(completion=completion, line=line, routing=routing)
         await self._pipeline.record(decision, line, once, answered)
         self._pipeline.audits.answered(decision, completion, line)
         self._pipeline.conversations.note(line, completion.answer)
@@ -236,9 +256,8 @@ class Gateway:
         )
 
     def _failure(self, decision: Decision, walk: Walk, line_id: str, status: str) -> LedgerLine:
-        model = walk.attempts[-1].model if walk.attempts else ""
         delivered = Delivered(
-            outcome=Outcome.FAILED, model=model, attempts=walk.attempts, status=status
+            outcome=Outcome.FAILED, model=walk.model, attempts=walk.attempts, status=status
         )
         line = self._line(decision, delivered, line_id)
         self._pipeline.metrics.observe(line)

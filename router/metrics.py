@@ -36,6 +36,8 @@ STAGE_BUCKETS_S = (
 
 _GUARD = "guard_"
 _HITS = (Outcome.EXACT, Outcome.NEAR)
+_OPEN = 2.0
+_CIRCUIT_LEVELS = {"closed": 0.0, "half_open": 1.0, "open": _OPEN}
 
 
 class Watched(StrEnum):
@@ -274,6 +276,23 @@ class Metrics(Collector):
         self._unchecked = Tally(
             "scrimp_unchecked", "Audits and comparisons that were not made, by why.", "kind", "why"
         )
+        self._circuits = Levels(
+            "scrimp_circuit_state",
+            "Whether a model is asked with a key: 0 closed (it is), 1 half open (one call tries "
+            "it), 2 open (it is left alone).",
+            *("model", "provider", "key"),
+        )
+        self._openings = Tally(
+            "scrimp_circuit_openings", "Times a circuit opened.", "model", "provider", "key"
+        )
+        self._denied = Tally(
+            "scrimp_retries_denied",
+            "Repeated calls that the provider's retry budget did not allow.",
+            "provider",
+        )
+        self._hedges = Tally(
+            "scrimp_hedged_calls", "Second calls made beside a silent first one.", "model"
+        )
         self.registry = CollectorRegistry()
         self.registry.register(self)
 
@@ -340,6 +359,20 @@ class Metrics(Collector):
     def unchecked(self, kind: str, why: str) -> None:
         """Count a check that was wanted and not made."""
         self._unchecked.add((kind, why))
+
+    def circuit(self, model: str, provider: str, key: str, state: str) -> None:
+        """Show a circuit's state; ``key`` is the name of the variable that the key is from."""
+        self._circuits.set((model, provider, key), _CIRCUIT_LEVELS[state])
+        if _CIRCUIT_LEVELS[state] == _OPEN:
+            self._openings.add((model, provider, key))
+
+    def retry_denied(self, provider: str) -> None:
+        """Count a call that was not repeated for want of budget."""
+        self._denied.add((provider,))
+
+    def hedged(self, model: str) -> None:
+        """Count a second call beside a silent one."""
+        self._hedges.add((model,))
 
     def watch(self, what: Watched, read: Callable[[], float]) -> None:
         """Say how a gauge is read; called at every scrape, on the scraping thread."""

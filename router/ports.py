@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from cache.calibration import Observation
@@ -228,6 +228,13 @@ class Evidence(Protocol):
         """Take how two answers of one model to one prompt compared: none is wrong, and yet."""
 
 
+@dataclass(slots=True)
+class Sending:
+    """Whether a call has left the house. An adapter that can tell does; of others it is assumed."""
+
+    has_left: bool = True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCall:
     """One upstream call.
@@ -236,9 +243,11 @@ class ModelCall:
         model: the provider's own name of the model.
         request: what is asked; attribution, tags and cache control are not sent.
         connect_s: seconds to connect.
-        first_token_s: seconds to the first byte of a stream, and between its pieces; says nothing
-            of an answer that comes whole.
+        first_token_s: seconds to the first byte of a stream; says nothing of an answer that comes
+            whole.
+        between_tokens_s: seconds between two pieces, once the answer has begun.
         total_s: seconds to the last byte.
+        sending: the adapter's to change: a call given up before it left was none.
     """
 
     model: str
@@ -246,6 +255,8 @@ class ModelCall:
     connect_s: float
     first_token_s: float
     total_s: float
+    between_tokens_s: float = 30.0
+    sending: Sending = field(default_factory=Sending)
 
 
 class Provider(Protocol):

@@ -193,6 +193,8 @@ class ChatRequest:
         tool_choice_json: as the provider understands it; empty: its default.
         extra: unknown fields by name, as JSON; passed through, and part of the key.
         request_id: makes a retry the same request; empty: every call is its own.
+        deadline_at: seconds of the monotonic clock, when the caller stops waiting; None: unknown.
+            Never part of the key.
     """
 
     namespace: str
@@ -209,6 +211,7 @@ class ChatRequest:
     tags: tuple[str, ...] = ()
     extra: Mapping[str, str] = field(default_factory=dict)
     request_id: str = ""
+    deadline_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

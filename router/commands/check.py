@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from router.settings import Mistake, NamespacePolicy, Settings, SettingsError, load
+from router.settings import Key, Mistake, NamespacePolicy, Settings, SettingsError, load
 
 
 def check(
@@ -69,17 +69,21 @@ def _print_summary(out: Console, settings: Settings) -> None:
     out.print(Text(f"  fallback  {routing.fallback_model or 'none'}"))
     out.print(Text(f"  audits    {_audits(settings)}"))
     for name, provider in settings.providers.items():
-        key = "no key is sent"
-        if provider.api_key_env:
-            state = "set" if provider.api_key else "NOT set"
-            key = f"key in {provider.api_key_env}: {state}"
-        out.print(Text(f"  provider  {name}: {provider.kind} {provider.base_url} ({key})"))
+        keys = ", ".join(_key(key) for key in provider.keys)
+        out.print(Text(f"  provider  {name}: {provider.kind} {provider.base_url} ({keys})"))
     out.print()
     out.print(_models_table(settings))
     for name in settings.models:
         out.print(Text(f"  price of {name}: {settings.prices.source(name)}"))
     out.print()
     out.print(_policies_table(settings))
+
+
+def _key(key: Key) -> str:
+    if not key.env:
+        return "no key is sent"
+    weight = "" if key.weight == 1 else f", weight {key.weight:g}"
+    return f"key in {key.env}: {'set' if key.secret else 'NOT set'}{weight}"
 
 
 def _audits(settings: Settings) -> str:

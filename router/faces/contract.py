@@ -105,7 +105,7 @@ class Contract:
         self, call: Call[gateway_pb2.CompleteRequest]
     ) -> gateway_pb2.CompleteResponse:
         """Answer, whole."""
-        request = self._request(call.wire.request, call.caller)
+        request = self._request(call)
         once = _once(request, call.wire.request, _encode_completed)
         async with aclosing(
             self._gateway.complete(request, once, is_streamed=False)  # type: ignore[type-var]
@@ -121,7 +121,7 @@ class Contract:
         self, call: Call[gateway_pb2.StreamCompleteRequest]
     ) -> AsyncIterator[gateway_pb2.StreamCompleteResponse]:
         """Answer, piece by piece."""
-        request = self._request(call.wire.request, call.caller)
+        request = self._request(call)
         once = _once(request, call.wire.request, _encode_completed)
         async with aclosing(
             self._gateway.complete(request, once, is_streamed=True)  # type: ignore[type-var]
@@ -131,7 +131,7 @@ class Contract:
 
     async def look_up(self, call: Call[advisor_pb2.LookUpRequest]) -> advisor_pb2.LookUpResponse:
         """Return a stored answer or advice."""
-        request = self._request(call.wire.request, call.caller)
+        request = self._request(call)
         found = await self._advisor.look_up(
             request, _once(request, call.wire.request, _encode_looked_up)
         )
@@ -255,8 +255,11 @@ class Contract:
         report = await self._operations.savings(query)
         return reports.savings(report, self._operations.churn())
 
-    def _request(self, wire: chat_pb2.ChatRequest, caller: str) -> ChatRequest:
-        return read_request(wire, caller=caller, limits=self._limits)
+    def _request(self, call: Call[Any]) -> ChatRequest:
+        wire: chat_pb2.ChatRequest = call.wire.request
+        return read_request(
+            wire, caller=call.caller, limits=self._limits, deadline_at=call.deadline_at
+        )
 
     def _namespace(self, value: str) -> str:
         return read_name(value, "namespace", self._limits) or DEFAULT_NAMESPACE

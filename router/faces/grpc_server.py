@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -56,10 +57,12 @@ class Call(Generic[M]):
     Attributes:
         wire: the request message.
         caller: who calls, as far as is known.
+        deadline_at: seconds of the monotonic clock, when the caller stops waiting.
     """
 
     wire: M
     caller: str
+    deadline_at: float
 
 
 Unary = Callable[[Call[Any]], Awaitable[Message]]
@@ -161,7 +164,8 @@ class Edge:
             raise Stopping("the service is stopping; send the request to another instance")
         if isinstance(wire, Malformed):
             raise InvalidRequest(wire.reason)
-        return Call(wire=wire, caller=self._caller(context))
+        deadline_at = time.monotonic() + self._time_left(context)
+        return Call(wire=wire, caller=self._caller(context), deadline_at=deadline_at)
 
     def _caller(self, context: Context) -> str:
         for key, value in context.invocation_metadata() or ():

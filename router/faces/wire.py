@@ -72,8 +72,10 @@ class Limits(Protocol):
         """Length of a name: namespace, user, tag, id."""
 
 
-def read_request(wire: pb.ChatRequest, *, caller: str, limits: Limits) -> ChatRequest:
-    """Read and validate a request.
+def read_request(
+    wire: pb.ChatRequest, *, caller: str, limits: Limits, deadline_at: float | None = None
+) -> ChatRequest:
+    """Read and validate a request; ``deadline_at`` is when its caller stops waiting.
 
     Raises:
         InvalidRequest: says which field, what was seen, what is expected.
@@ -101,6 +103,7 @@ def read_request(wire: pb.ChatRequest, *, caller: str, limits: Limits) -> ChatRe
         tags=_names(wire.tags, "tags", limits) if wire.tags else (),
         extra=_extra(wire.extra_json, limits) if wire.extra_json else {},
         request_id=read_name(wire.request_id, "request_id", limits),
+        deadline_at=deadline_at,
     )
 
 

@@ -1,22 +1,27 @@
 """OpenAI's chat completions, as spoken by OpenAI and by most others.
 
-Source: OpenAI's API reference, "Chat Completions" (object, chunk object, error object), and the
-server-sent events of the WHATWG HTML standard, section 9.2.
+Source: OpenAI's API reference, "Chat Completions" (object, chunk object, error object).
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 from base64 import b64encode
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from typing import Any, cast
 
-import aiohttp
-
-from router.errors import ProviderError, ProviderRejected, ProviderTimeout, ProviderUnavailable
+from router.errors import ProviderRejected
 from router.ports import ModelCall
+from router.providers.http import (
+    NO_ANSWER,
+    HttpUpstream,
+    broken_off,
+    cut_off,
+    malformed,
+    well_formed,
+    well_formed_all,
+)
 from router.types import (
     Answer,
     ChatRequest,
@@ -31,16 +36,8 @@ from router.types import (
     credible,
 )
 
-_RETRYABLE_STATUS = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
-_MAX_ERROR_CHARS = 300
-_MAX_LINE_BYTES = 8 * 1024 * 1024
-_MAX_ANSWER_BYTES = 32 * 1024 * 1024
 _MAX_TOKENS = 2**31
 _OURS = frozenset({"model", "messages", "stream", "stream_options", "request_id"})
-_NO_ANSWER = (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError)
-
-Read = Callable[[], Awaitable[bytes]]
-"""Returns the next bytes of an upstream's answer, none at its end."""
 
 
 class OpenAIProvider:
@@ -56,16 +53,17 @@ class OpenAIProvider:
         self, base_url: str, api_key: Callable[[], str], *, max_connections: int = 512
     ) -> None:
         self._url = base_url.rstrip("/") + "/chat/completions"
-        self._api_key = api_key
-        self._max_connections = max_connections
-        self._session: aiohttp.ClientSession | None = None
+
+        def headers() -> dict[str, str]:
+            key = api_key()
+            return {"Authorization": f"Bearer {key}"} if key else {}
+
+        self._http = HttpUpstream(headers, api_key, max_connections=max_connections)
 
     async def complete(self, call: ModelCall) -> Completion:
         """Return the whole answer."""
         body = request_body(call.model, call.request)
-        async with self._posted(call, body, _patient(call)) as read:
-            raw = await _whole(read)
-        return parse_completion(self._without_key(raw))
+        return parse_completion(await self._http.whole(self._url, body, call))
 
     async def stream(self, call: ModelCall) -> AsyncGenerator[Delta | Completion, None]:
         """Yield the answer as it comes, then whole."""
@@ -74,14 +72,11 @@ class OpenAIProvider:
             "stream_options": {"include_usage": True},
         }
         gathered = StreamedAnswer()
-        async with (
-            self._posted(call, body, _impatient(call)) as read,
-            aclosing(_events(read)) as events,
-        ):
+        async with aclosing(self._http.events(self._url, body, call)) as events:
             async for data in events:
                 if data == b"[DONE]":
                     break
-                delta = gathered.add(self._without_key(data))
+                delta = gathered.add(data)
                 if delta is not None:
                     yield delta
         completion = gathered.completion()
@@ -92,145 +87,7 @@ class OpenAIProvider:
 
     async def close(self) -> None:
         """Close every connection."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
-
-    @asynccontextmanager
-    async def _posted(
-        self, call: ModelCall, body: dict[str, Any], limits: aiohttp.ClientTimeout
-    ) -> AsyncIterator[Read]:
-        """Send, and turn whatever goes wrong inside the block into ``ProviderError``.
-
-        The call's whole time bounds every wait for the upstream, never what the caller does with
-        the answer meanwhile.
-        """
-        now = asyncio.get_running_loop().time
-        ends_at = now() + call.total_s
-        is_sent = False
-        try:
-            async with asyncio.timeout_at(ends_at):
-                response = await self._open().post(
-                    self._url, json=body, headers=self._headers(), timeout=limits
-                )
-            async with response:
-
-                async def read() -> bytes:
-                    async with asyncio.timeout_at(ends_at):
-                        return await response.content.readany()
-
-                is_sent = True
-                await self._raise_for_status(response, read)
-                yield read
-        except ProviderError:
-            raise
-        except aiohttp.ConnectionTimeoutError as error:
-            waited_s = now() - ends_at + call.total_s
-            limit = f"connect_s = {call.connect_s:g} s"
-            if limits.connect and waited_s >= limits.connect:
-                limit = f"connect_s + first_token_s = {limits.connect:g} s: all were taken"
-            raise ProviderUnavailable(
-                f"{self._url} cannot be reached: no connection within {limit}", kind="connect"
-            ) from error
-        except aiohttp.ClientConnectorError as error:
-            raise ProviderUnavailable(
-                f"{self._url} cannot be reached: {error}", kind="connect"
-            ) from error
-        except aiohttp.SocketTimeoutError as error:
-            raise ProviderTimeout(
-                f"{self._url} sent nothing for first_token_s = {call.first_token_s:g} s",
-                kind="timeout",
-                is_billable=True,
-            ) from error
-        except TimeoutError as error:
-            raise ProviderTimeout(
-                f"{self._url} did not finish within total_s = {call.total_s:g} s",
-                kind="timeout",
-                is_billable=True,
-            ) from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise ProviderUnavailable(
-                f"{self._url} broke off: {type(error).__name__}",
-                kind="broken" if is_sent else "reset",
-                is_billable=True,
-            ) from error
-
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            connector = aiohttp.TCPConnector(limit=self._max_connections, keepalive_timeout=30)
-            self._session = aiohttp.ClientSession(connector=connector)
-        return self._session
-
-    def _headers(self) -> dict[str, str]:
-        key = self._api_key()
-        return {"Authorization": f"Bearer {key}"} if key else {}
-
-    def _without_key(self, raw: bytes) -> bytes:
-        """Strike the key out, should an upstream say it back: errors quote what it says."""
-        key = self._api_key().encode()
-        return raw.replace(key, b"[key]") if key else raw
-
-    async def _raise_for_status(self, response: aiohttp.ClientResponse, read: Read) -> None:
-        """Raise for anything but 200; nothing was billed then."""
-        if response.status == 200:
-            return
-        detail = _error_message(self._without_key(await read()))
-        message = f"status {response.status}: {detail}"
-        kind = f"http_{response.status}"
-        if response.status in _RETRYABLE_STATUS:
-            retry_after_s = _retry_after_s(response.headers.get("Retry-After"))
-            raise ProviderUnavailable(message, kind=kind, retry_after_s=retry_after_s)
-        if response.status in (401, 402, 403, 404):
-            # The key, the account or the model is at fault, not the request: another model may
-            # serve.
-            raise ProviderUnavailable(message, kind=kind, retry_after_s=float("inf"))
-        raise ProviderRejected(message, kind=kind)
-
-
-def _patient(call: ModelCall) -> aiohttp.ClientTimeout:
-    """Limits where the first byte comes with the whole answer: only to connect."""
-    return aiohttp.ClientTimeout(total=None, sock_connect=call.connect_s)
-
-
-def _impatient(call: ModelCall) -> aiohttp.ClientTimeout:
-    """Limits of a stream: to connect, to the first byte, and between the pieces."""
-    return aiohttp.ClientTimeout(
-        total=None,
-        connect=call.connect_s + call.first_token_s,  # with the wait for a free connection
-        sock_connect=call.connect_s,
-        sock_read=call.first_token_s,
-    )
-
-
-async def _whole(read: Read) -> bytes:
-    pieces: list[bytes] = []
-    n_bytes = 0
-    while piece := await read():
-        n_bytes += len(piece)
-        if n_bytes > _MAX_ANSWER_BYTES:
-            raise _malformed(f"the upstream's answer exceeds {_MAX_ANSWER_BYTES} bytes")
-        pieces.append(piece)
-    return b"".join(pieces)
-
-
-def _malformed(message: str) -> ProviderUnavailable:
-    return ProviderUnavailable(message, kind="malformed", is_billable=True)
-
-
-def _error_message(raw: bytes) -> str:
-    try:
-        found = json.loads(raw)["error"]
-        text = str(found["message"] if isinstance(found, dict) else found)
-    except _NO_ANSWER:
-        text = raw.decode(errors="replace")
-    return well_formed(text)[:_MAX_ERROR_CHARS]
-
-
-def _retry_after_s(header: str | None) -> float | None:
-    try:
-        return max(0.0, float(header)) if header else None
-    except ValueError:
-        return None  # a date: the usual backoff serves
+        await self._http.close()
 
 
 def request_body(model: str, request: ChatRequest) -> dict[str, Any]:
@@ -350,7 +207,7 @@ def parse_completion(raw: bytes) -> Completion:
     """
     try:
         body = json.loads(raw)
-        choices = cast("list[dict[str, Any]]", _well_formed_all(body["choices"]))
+        choices = cast("list[dict[str, Any]]", well_formed_all(body["choices"]))
         first = choices[0]
         message = first["message"]
         logprobs = first.get("logprobs")
@@ -367,8 +224,8 @@ def parse_completion(raw: bytes) -> Completion:
             usage=credible(read_usage(body.get("usage")), answer),
             provider_model=well_formed(str(body.get("model") or "")),
         )
-    except _NO_ANSWER as error:
-        raise _malformed(f"the upstream's answer is no chat completion: {raw[:80]!r}") from error
+    except NO_ANSWER as error:
+        raise malformed(f"the upstream's answer is no chat completion: {raw[:80]!r}") from error
 
 
 def _read_call(call: dict[str, Any]) -> ToolCall:
@@ -396,26 +253,6 @@ def _content_text(content: object) -> str:
     return "".join(_string(part["text"]) for part in content if part["type"] == "text")
 
 
-def well_formed(text: str) -> str:
-    """Join surrogate pairs and replace lone surrogates: JSON may hold them, UTF-8 may not."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
-
-
-def _well_formed_all(value: object) -> object:
-    """The same for all strings in a JSON value."""
-    if isinstance(value, str):
-        return well_formed(value)
-    if isinstance(value, list):
-        return [_well_formed_all(one) for one in value]
-    if isinstance(value, dict):
-        return {well_formed(name): _well_formed_all(one) for name, one in value.items()}
-    return value
-
-
 def read_usage(usage: dict[str, Any] | None) -> Usage | None:
     """Read a usage block; None when it is missing, or does not say both counts."""
     if not usage:
@@ -431,34 +268,6 @@ def _count(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int):
         return None
     return value if 0 <= value < _MAX_TOKENS else None
-
-
-async def _events(read: Read) -> AsyncGenerator[bytes, None]:
-    """Yield the data of every server-sent event."""
-    data: list[bytes] = []
-    async with aclosing(_lines(read)) as lines:
-        async for line in lines:
-            if not line:
-                if data:
-                    yield b"\n".join(data)
-                data = []
-            elif line.startswith(b"data:"):
-                data.append(line[5:].removeprefix(b" "))
-    if data:
-        yield b"\n".join(data)
-
-
-async def _lines(read: Read) -> AsyncGenerator[bytes, None]:
-    """Yield lines without their ends; a line that never ends is refused."""
-    rest = b""
-    while piece := await read():
-        *lines, rest = (rest + piece).split(b"\n")
-        for line in lines:
-            yield line.removesuffix(b"\r")
-        if len(rest) > _MAX_LINE_BYTES:
-            raise _malformed(f"an event line of the upstream exceeds {_MAX_LINE_BYTES} bytes")
-    if rest:
-        yield rest
 
 
 class _Text:
@@ -528,7 +337,7 @@ class _StreamedChoice:
         for piece in delta.get("tool_calls") or ():
             self._calls.setdefault(int(piece["index"]), _StreamedCall()).add(piece)
         if choice.get("logprobs"):
-            logprobs = _well_formed_all(choice["logprobs"].get("content") or [])
+            logprobs = well_formed_all(choice["logprobs"].get("content") or [])
             self.logprobs.extend(cast("list[Any]", logprobs))
         return self.text.add(_content_text(delta.get("content")))
 
@@ -555,7 +364,6 @@ class StreamedAnswer:
 
     def __init__(self) -> None:
         self._choices: dict[int, _StreamedChoice] = {0: _StreamedChoice()}
-        self._n_bytes = 0
         self._usage: Usage | None = None
         self._model = ""
 
@@ -565,28 +373,21 @@ class StreamedAnswer:
         Usage is read from whatever chunk carries it, with choices or without.
 
         Raises:
-            ProviderUnavailable: the chunk is an error or no chunk, or the answer grew too large.
+            ProviderUnavailable: the chunk is an error or no chunk.
         """
         try:
             chunk = json.loads(data)
             if "error" in chunk:
-                raise ProviderUnavailable(
-                    f"the upstream broke off: {_error_message(data)}",
-                    kind="stream_error",
-                    is_billable=True,
-                )
+                raise broken_off(data)
             if chunk.get("usage"):
                 self._usage = read_usage(chunk["usage"])
             self._model = well_formed(str(chunk.get("model") or self._model))
             text = "".join(self._add_choice(choice) for choice in chunk.get("choices") or ())
-        except _NO_ANSWER as error:
-            raise _malformed(f"the upstream sent what is no chunk: {data[:80]!r}") from error
-        if self._n_bytes > _MAX_ANSWER_BYTES:
-            raise _malformed(f"the upstream's answer exceeds {_MAX_ANSWER_BYTES} bytes")
+        except NO_ANSWER as error:
+            raise malformed(f"the upstream sent what is no chunk: {data[:80]!r}") from error
         return Delta(text=text) if text else None
 
     def _add_choice(self, choice: dict[str, Any]) -> str:
-        self._n_bytes += len(json.dumps(choice))
         index = int(choice.get("index") or 0)
         text = self._choices.setdefault(index, _StreamedChoice()).add(choice)
         return text if index == 0 else ""
@@ -604,11 +405,7 @@ class StreamedAnswer:
             ProviderUnavailable: the stream ended before the answer did.
         """
         if not all(choice.finish_reason for choice in self._choices.values()):
-            raise ProviderUnavailable(
-                "the upstream's stream ended before the answer did",
-                kind="cut_off",
-                is_billable=True,
-            )
+            raise cut_off()
         first = self._choices[0]
         extra = [choice.as_unary(n) for n, choice in sorted(self._choices.items()) if n != 0]
         answer = Answer(

@@ -8,6 +8,7 @@ from router.settings.loading import load, parse
 from router.settings.mistakes import Mistake, SettingsError
 from router.settings.tables import AuditsTable, CacheTable, Limits, RoutingTable, Service
 from router.settings.values import (
+    Key,
     ModelSpec,
     NamespacePolicy,
     Provider,
@@ -18,6 +19,7 @@ from router.settings.values import (
 __all__ = [
     "AuditsTable",
     "CacheTable",
+    "Key",
     "Limits",
     "Mistake",
     "ModelSpec",

@@ -128,6 +128,18 @@ def _check_waits(file: SettingsFile, findings: Findings) -> None:
         (("routing", "connect_s"), routing.connect_s, "routing.total_s", routing.total_s),
         (("routing", "first_token_s"), routing.first_token_s, "routing.total_s", routing.total_s),
         (
+            ("routing", "between_tokens_s"),
+            routing.between_tokens_s,
+            "routing.first_token_s",
+            routing.first_token_s,
+        ),
+        (
+            ("routing", "circuit_open_s"),
+            routing.circuit_open_s,
+            "routing.circuit_max_open_s",
+            routing.circuit_max_open_s,
+        ),
+        (
             ("routing", "backoff_s"),
             routing.backoff_s,
             "routing.max_backoff_s",
@@ -141,7 +153,8 @@ def _check_waits(file: SettingsFile, findings: Findings) -> None:
         ),
     )
     for place, value, other, bound in pairs:
-        if value > bound:
+        is_default = place[-1] == "between_tokens_s" and place[-1] not in routing.model_fields_set
+        if value > bound and not is_default:
             findings.mistake(
                 place, value, f"at most {other} = {bound}", f"lower it, or raise {other}"
             )
@@ -153,7 +166,7 @@ def _check_providers(file: SettingsFile, environ: Mapping[str, str], findings: F
         place: Place = ("providers", name)
         _check_name(place, name, findings)
         _check_url(place, provider, findings)
-        _check_key(place, provider, name in used, environ, findings)
+        _check_keys(place, provider, name in used, environ, findings)
         if name not in used:
             findings.warn(
                 place, Said("no model of it"), "a model that uses it", "add one or drop it"
@@ -176,7 +189,7 @@ def _check_url(place: Place, provider: ProviderTable, findings: Findings) -> Non
         findings.mistake(
             url, seen, "http(s)://host[:port][/path]", "for instance https://api.openai.com/v1"
         )
-    elif parts.scheme == "http" and provider.api_key_env and not _is_local(parts.hostname or ""):
+    elif parts.scheme == "http" and _sends_key(provider) and not _is_local(parts.hostname or ""):
         findings.warn(
             url,
             provider.base_url,
@@ -185,17 +198,38 @@ def _check_url(place: Place, provider: ProviderTable, findings: Findings) -> Non
         )
 
 
-def _check_key(
+def _sends_key(provider: ProviderTable) -> bool:
+    return bool(provider.api_key_env or provider.api_key_envs)
+
+
+def _check_keys(
     place: Place,
     provider: ProviderTable,
     is_used: bool,
     environ: Mapping[str, str],
     findings: Findings,
 ) -> None:
-    variable = provider.api_key_env
-    if not variable:
-        return
-    key_place = (*place, "api_key_env")
+    if provider.api_key_env and provider.api_key_envs:
+        findings.mistake(
+            (*place, "api_key_env"),
+            Said("both api_key_env and api_key_envs"),
+            "one of the two",
+            "name every variable in api_key_envs, each with its weight",
+        )
+    elif provider.api_key_envs:
+        for variable in provider.api_key_envs:
+            _check_key((*place, "api_key_envs"), variable, is_used, environ, findings)
+    elif provider.api_key_env:
+        _check_key((*place, "api_key_env"), provider.api_key_env, is_used, environ, findings)
+
+
+def _check_key(
+    key_place: Place,
+    variable: str,
+    is_used: bool,
+    environ: Mapping[str, str],
+    findings: Findings,
+) -> None:
     if not _VARIABLE.fullmatch(variable) or _is_key_like(variable):
         findings.mistake(
             key_place,

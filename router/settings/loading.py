@@ -15,7 +15,14 @@ from router.settings.lines import locate
 from router.settings.mistakes import SettingsError, did_you_mean
 from router.settings.reading import parse_toml, read_text
 from router.settings.tables import ModelTable, NamespaceTable, ProviderTable, SettingsFile
-from router.settings.values import ModelSpec, NamespacePolicy, Provider, Secret, Settings
+from router.settings.values import (
+    Key,
+    ModelSpec,
+    NamespacePolicy,
+    Provider,
+    Secret,
+    Settings,
+)
 from router.types import NANOS_PER_USD
 
 PATH_VARIABLE: Final = "SCRIMP_CONFIG"
@@ -122,7 +129,8 @@ def _with_address(provider: ProviderTable) -> ProviderTable:
     url = (provider.base_url or OPENAI_URL).rstrip("/")
     variable = provider.api_key_env
     if variable is None:
-        variable = OPENAI_VARIABLE if url == OPENAI_URL else ""
+        is_default = url == OPENAI_URL and not provider.api_key_envs
+        variable = OPENAI_VARIABLE if is_default else ""
     return provider.model_copy(update={"base_url": url, "api_key_env": variable})
 
 
@@ -134,8 +142,7 @@ def _build(
             name=name,
             kind=table.kind,
             base_url=table.base_url,
-            api_key_env=table.api_key_env or "",
-            api_key=Secret(environ.get(table.api_key_env or "", "").strip()),
+            keys=_keys(table, environ),
             prices_from=table.prices_from,
             max_connections=table.max_connections,
         )
@@ -163,6 +170,16 @@ def _build(
         path=path,
         warnings=tuple(sorted(findings.warnings, key=lambda warning: warning.line or 0)),
     )
+
+
+def _keys(table: ProviderTable, environ: Mapping[str, str]) -> tuple[Key, ...]:
+    """Return the keys that are set; where none is, the first all the same."""
+    weights = table.api_key_envs or {table.api_key_env or "": 1.0}
+    keys = [
+        Key(env=env, secret=Secret(environ.get(env, "").strip()), weight=weight)
+        for env, weight in weights.items()
+    ]
+    return tuple(key for key in keys if key.secret) or tuple(keys[:1])
 
 
 def _query(name: str, table: ModelTable, providers: Mapping[str, Provider]) -> PriceQuery:

@@ -21,6 +21,7 @@ Target = Annotated[float, Field(gt=0, le=1)]
 Usd = Annotated[float, Field(ge=0, le=1_000_000)]
 UsdPerMtok = Annotated[float, Field(ge=0, le=1_000_000)]
 Tokens = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Weight = Annotated[float, Field(gt=0, le=1_000_000)]
 Capability = Literal["tools", "vision", "json"]
 
 
@@ -145,12 +146,23 @@ class RoutingTable(Table):
         max_chain: models tried for one request at most, the fallback model included.
         expected_output_tokens: assumed for the expected cost where a request sets no max_tokens.
         connect_s: to connect to a provider.
-        first_token_s: from sending to the first byte of the answer.
+        first_token_s: from sending to the first byte of a streamed answer.
+        between_tokens_s: of silence between two pieces of an answer; no longer than first_token_s.
         total_s: for one upstream call.
         max_attempts: upstream calls for one request, over all models.
         tries_per_model: calls to one model before the next is asked.
-        backoff_s: mean pause before the same model is asked again; doubles each time.
+        backoff_s: mean pause before the same model is asked again; doubles each time; drawn evenly
+            from 0 to twice the mean.
         max_backoff_s: longest pause, and the longest Retry-After that is waited for.
+        retry_share: repeated calls to a provider, per request that goes there; in an outage it gets
+            no more than so many on top. Calls to the next model are no repetition.
+        retry_burst: repeated calls that may be saved up.
+        hedge_after_s: without a sign of an answer a second call is made beside the first, and
+            whoever begins first is heard; both cost; None: never.
+        circuit_failures: in a row, after which a model is left alone with that key.
+        circuit_open_s: for how long; doubles as long as trying it fails. A fault of key or account
+            (401, 402, "out of credit") does so at once.
+        circuit_max_open_s: at most.
     """
 
     baseline: str = ""
@@ -161,11 +173,18 @@ class RoutingTable(Table):
     expected_output_tokens: Tokens = 300
     connect_s: Seconds = 5.0
     first_token_s: Seconds = 60.0
+    between_tokens_s: Seconds = 30.0
     total_s: Seconds = 600.0
     max_attempts: Annotated[int, Field(ge=1, le=32)] = 5
     tries_per_model: Annotated[int, Field(ge=1, le=8)] = 2
     backoff_s: Seconds = 0.25
     max_backoff_s: Seconds = 5.0
+    retry_share: Portion = 0.2
+    retry_burst: Annotated[int, Field(ge=0, le=100_000)] = 20
+    hedge_after_s: Seconds | None = None
+    circuit_failures: Annotated[int, Field(ge=1, le=10_000)] = 5
+    circuit_open_s: Seconds = 10.0
+    circuit_max_open_s: Seconds = 300.0
 
 
 class ProviderTable(Table):
@@ -174,6 +193,7 @@ class ProviderTable(Table):
     kind: Literal["openai", "scripted"] = "openai"
     base_url: str = ""
     api_key_env: str | None = None
+    api_key_envs: dict[str, Weight] = {}
     prices_from: str = ""
     max_connections: Annotated[int, Field(ge=1, le=10_000)] = 512
 

@@ -38,14 +38,28 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """A key to a provider, or that there is none.
+
+    Attributes:
+        env: the environment variable that held it; empty: no key is sent.
+        secret: read at load.
+        weight: share of the calls that use it, against the provider's other keys.
+    """
+
+    env: str
+    secret: Secret
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
     """An upstream.
 
     Attributes:
         kind: the wire protocol: ``openai`` or ``scripted``.
         base_url: without a slash at its end; empty for ``scripted``.
-        api_key_env: the environment variable that held the key; empty: no key is sent.
-        api_key: read at load.
+        keys: at least one; where several are set, those that are not are left out.
         prices_from: id of a ``genai-prices`` provider whose prices hold; empty: found by base_url.
         max_connections: open connections at most.
     """
@@ -53,8 +67,7 @@ class Provider:
     name: str
     kind: str
     base_url: str
-    api_key_env: str
-    api_key: Secret
+    keys: tuple[Key, ...]
     prices_from: str
     max_connections: int
 

@@ -25,6 +25,7 @@ from router.errors import (
 )
 from router.fallback import Fallback, Patience, Upstream, Walk
 from router.ports import ModelCall, StreamingProvider
+from router.providers.http import read_retry_after
 from router.providers.openai import OpenAIProvider
 from router.providers.scripted import ScriptedProvider
 from router.types import (
@@ -395,17 +396,57 @@ async def test_a_fault_of_key_or_account_is_not_tried_again_there(
     with pytest.raises(ProviderUnavailable) as caught:
         await openai.complete(call())
 
-    assert caught.value.retry_after_s == float("inf")
+    assert not caught.value.is_repeatable
+    assert caught.value.is_account_fault == (status in (401, 402))
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "is_fault"),
+    [
+        (429, {"code": "insufficient_quota", "message": "You exceeded ..."}, True),
+        (400, {"message": "Your credit balance is too low to access the API."}, True),
+        (403, {"message": "Insufficient balance"}, True),
+        (400, {"message": "bad key", "details": [{"reason": "API_KEY_INVALID"}]}, True),
+        (400, {"message": "cannot parse 'Your credit balance is too low'"}, False),
+        (429, {"code": "rate_limit_exceeded", "message": "slow down"}, False),
+        (500, {"code": "insufficient_quota", "message": "?"}, False),
+    ],
+)
+async def test_out_of_credit_is_the_accounts_fault(
+    upstream: UpstreamServer,
+    openai: OpenAIProvider,
+    status: int,
+    error: dict[str, Any],
+    is_fault: bool,
+) -> None:
+    """Whatever status it comes with; a prompt that is quoted in an error does not pass for one."""
+    upstream.next(json_of({"error": error}, status))
+
+    with pytest.raises(ProviderError) as caught:
+        await openai.complete(call())
+
+    assert caught.value.is_account_fault is is_fault
+    assert not (is_fault and caught.value.is_repeatable)
+
+
+def test_a_retry_after_may_be_a_date() -> None:
+    """It is taken from now on, to the second; a date that has passed is now."""
+    headers = {"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}
+    then = 1_792_567_680.0
+
+    assert read_retry_after(headers, then - 30.0) == 30.0
+    assert read_retry_after(headers, then + 30.0) == 0.0
+    assert read_retry_after({**headers, "retry-after-ms": "250"}, then) == 0.25
 
 
 @pytest.mark.parametrize(
     ("header", "seconds"),
-    [("3", 3.0), ("0.5", 0.5), ("-1", 0.0), ("Wed, 21 Oct 2026 07:28:00 GMT", None), ("", None)],
+    [("3", 3.0), ("0.5", 0.5), ("-1", 0.0), ("Wed, 21 Oct 2020 07:28:00 GMT", 0.0), ("", None)],
 )
 async def test_retry_after_is_read(
     upstream: UpstreamServer, openai: OpenAIProvider, header: str, seconds: float | None
 ) -> None:
-    """Seconds as they are; a date leaves the usual backoff."""
+    """Seconds as they are, or a date."""
     upstream.next(json_of({"error": "slow down"}, 429, {"Retry-After": header}))
 
     with pytest.raises(ProviderUnavailable, match="slow down") as caught:
@@ -414,7 +455,7 @@ async def test_retry_after_is_read(
     assert caught.value.retry_after_s == seconds
 
 
-@pytest.mark.parametrize("header", ["nan", "inf", "1e999"])
+@pytest.mark.parametrize("header", ["nan", "inf", "1e999", "Wed, 99 Foo", "Wed, 21 Oct 99999"])
 async def test_a_nonsensical_retry_after_is_no_number(
     upstream: UpstreamServer, openai: OpenAIProvider, header: str
 ) -> None:
@@ -424,7 +465,7 @@ async def test_a_nonsensical_retry_after_is_no_number(
     with pytest.raises(ProviderUnavailable) as caught:
         await openai.complete(call())
 
-    assert caught.value.retry_after_s in (None, 0.0, float("inf"))
+    assert caught.value.retry_after_s is None
 
 
 @pytest.mark.parametrize(
@@ -884,7 +925,7 @@ async def test_an_answer_without_end_is_refused(
     is_streamed: bool,
 ) -> None:
     """An upstream gone wild fills no memory; it may be billed."""
-    monkeypatch.setattr("router.providers.openai._MAX_ANSWER_BYTES", 1000)
+    monkeypatch.setattr("router.providers.http.MAX_ANSWER_BYTES", 1000)
     pieces = [chunk({"content": "x" * 100})] * 20
     whole = json_of(body({"content": "x" * 2000}))
     upstream.next(events_of(*pieces, chunk({}, "stop")) if is_streamed else whole)
@@ -898,8 +939,8 @@ async def test_an_answer_without_end_is_refused(
 # ---- limits of time --------------------------------------------------------------------------
 
 
-def quick(**limits: float) -> ModelCall:
-    seconds = {"connect_s": 0.2, "first_token_s": 0.2, "total_s": 2.0} | limits
+def quick(**limits: Any) -> ModelCall:
+    seconds: dict[str, Any] = {"connect_s": 0.2, "first_token_s": 0.2, "total_s": 2.0} | limits
     return ModelCall(model="m", request=chat("Hi"), **seconds)
 
 
@@ -947,8 +988,26 @@ async def test_silence_between_pieces_is_a_timeout(
     """A stream that began and fell silent is not waited for to the end of the call."""
     upstream.next(events_of(chunk({"content": "x"}), chunk({}, "stop"), pause_s=1.0))
 
-    with pytest.raises(ProviderTimeout, match="first_token_s"):
-        await gathered(openai, quick())
+    with pytest.raises(ProviderTimeout, match=r"between_tokens_s = 0\.1 s"):
+        await gathered(openai, quick(between_tokens_s=0.1))
+
+
+async def test_silence_within_a_whole_answer_is_a_timeout(
+    upstream: UpstreamServer, openai: OpenAIProvider
+) -> None:
+    """What has begun to come must go on coming, also where it comes whole."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b'{"choices": ')
+        await asyncio.sleep(1.0)
+        return response
+
+    upstream.next(answer)
+
+    with pytest.raises(ProviderTimeout, match=r"between_tokens_s = 0\.1 s"):
+        await openai.complete(quick(between_tokens_s=0.1))
 
 
 async def test_a_slow_reader_is_not_cut_off(
@@ -989,6 +1048,25 @@ async def test_leaving_a_stream_ends_the_upstreams_work(
     await events.aclose()
 
     await asyncio.wait_for(is_gone.wait(), 1.0)
+
+
+async def test_a_call_given_up_before_it_left_is_no_call(
+    upstream: UpstreamServer, openai: OpenAIProvider
+) -> None:
+    """Who leaves while the connection is being made owes nothing; who leaves later may."""
+    upstream.next(hang())
+    fallback, _ = chain_of(openai, "a")
+    walks = {seconds: Walk() for seconds in (0.0, 0.3)}
+    for seconds, walk in walks.items():
+        asking = asyncio.create_task(walked(fallback, ["a"], walk))
+        await asyncio.sleep(seconds)
+
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        walk.close_running("cancelled")
+
+    assert [[a.cost_nanos for a in walk.attempts] for walk in walks.values()] == [[], [None]]
+    assert len(upstream.seen) == 1
 
 
 # ---- OpenAI's wire, written ------------------------------------------------------------------
@@ -1209,7 +1287,7 @@ class Naps:
 
 def chain_of(provider: StreamingProvider, *models: str) -> tuple[Fallback, Naps]:
     upstreams = {
-        model: Upstream(model=model, provider_name="p", provider=provider, provider_model=model)
+        model: [Upstream(model=model, provider_name="p", provider=provider, provider_model=model)]
         for model in models
     }
     naps = Naps()
@@ -1253,7 +1331,7 @@ async def test_retry_after_is_honoured(upstream: UpstreamServer, openai: OpenAIP
 
     await walked(fallback, ["a", "b"], walk)
 
-    assert naps.taken == [3.0]
+    assert naps.taken == [pytest.approx(3.0, abs=0.5)]
     assert [a.model for a in walk.attempts] == ["a", "a"]
 
 

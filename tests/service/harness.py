@@ -46,6 +46,7 @@ baseline = "large"
 quality_target = 1.0
 backoff_s = 0.01
 max_backoff_s = 0.05
+circuit_failures = 10000  # one service for many tests: a failure is its test's own
 
 [providers.puppet]
 kind = "scripted"
@@ -89,9 +90,11 @@ class Gate:
         reached: set when a call stands before it.
         opened: set to let calls through.
         after_pieces: pieces of a streamed answer that go out before.
+        error: what the next call that is let through breaks off with.
     """
 
     after_pieces: int = 0
+    error: ProviderError | None = None
     reached: asyncio.Event = field(default_factory=asyncio.Event)
     opened: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -99,6 +102,14 @@ class Gate:
         """Wait until it is open."""
         self.reached.set()
         await self.opened.wait()
+        error, self.error = self.error, None
+        if error is not None:
+            raise error
+
+    def break_off(self, error: ProviderError) -> None:
+        """Let everyone through, and one of them fail."""
+        self.error = error
+        self.open()
 
     def open(self) -> None:
         """Let everyone through."""

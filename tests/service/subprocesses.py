@@ -42,7 +42,7 @@ async def run_scrimp(*args: str, env: Mapping[str, str] | None = None) -> tuple[
         "router",
         *args,
         cwd=ROOT,
-        env=_environment(env),
+        env=environment(env),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -61,7 +61,7 @@ async def served(config: Path, *, env: Mapping[str, str] | None = None) -> Async
         "--config",
         str(config),
         cwd=ROOT,
-        env=_environment(env),
+        env=environment(env),
         stderr=asyncio.subprocess.PIPE,
     )
     assert process.stderr is not None
@@ -89,6 +89,7 @@ async def _read_on(stream: asyncio.StreamReader, log: list[str]) -> None:
         log.append(line.decode())
 
 
-def _environment(more: Mapping[str, str] | None) -> dict[str, str]:
+def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return ours, in which this checkout's modules are found, and more."""
     path = os.pathsep.join([str(ROOT), str(ROOT / "protos")])
     return {**os.environ, "PYTHONPATH": path, **(more or {})}

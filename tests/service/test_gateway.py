@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import grpc
 import pytest
 from service.harness import (
@@ -15,6 +17,7 @@ from service.harness import (
     Service,
     completion,
     refused,
+    serving,
     streamed,
     totals,
 )
@@ -60,6 +63,21 @@ async def test_a_routing_decision_explains_every_model(client: Client) -> None:
     assert "P(adequate)" in by_name["weak"].rejection
     assert by_name["small"].expected_cost_usd_nanos < by_name["large"].expected_cost_usd_nanos
     assert not by_name["unpriced"].HasField("expected_cost_usd_nanos")
+
+
+async def test_a_decision_says_whose_circuit_was_open(tmp_path: Path) -> None:
+    """A key out of credit is found out once; the next request is told why its model was not it."""
+    no_credit = ProviderUnavailable("pay first", kind="http_402", is_account_fault=True)
+    async with serving(tmp_path / "data") as service, service.client() as client:
+        service.puppet.says("Who built the first bridge?", no_credit, "Someone.")
+        await client.complete("Who built the first bridge?")
+
+        done = await client.complete("Which river is the longest?")
+
+    assert done.report.model == "large"
+    by_name = {one.model: one.rejection for one in done.report.routing.candidates}
+    assert by_name["small"].startswith("circuit open until")
+    assert "pay first" not in by_name["small"]  # another caller's error may quote its prompt
 
 
 async def test_the_same_question_is_answered_from_the_cache(

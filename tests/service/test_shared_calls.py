@@ -15,9 +15,11 @@ from service.harness import (
     Service,
     eventually,
     refused,
+    streamed,
     totals,
 )
 
+from router.errors import ProviderUnavailable
 from scrimp.client import Client
 from scrimp.v1 import chat_pb2, gateway_pb2
 
@@ -93,6 +95,45 @@ async def test_a_unary_call_shares_too(service: Service, client: Client) -> None
 
     assert {done.answer.text for done in answers} == {led.answer.text}
     assert len(service.puppet.calls) == n_before + 1
+
+
+async def test_a_unary_caller_survives_a_stream_that_breaks_off(
+    service: Service, client: Client, namespace: str
+) -> None:
+    """It has been given nothing yet, so nothing is spliced: it makes a call of its own."""
+    gate = service.puppet.hold(PROMPT, after_pieces=1)
+    leader = await begun(client, client.request(PROMPT))
+    unary = asyncio.create_task(client.complete(PROMPT))
+    await eventually(lambda: service.running._edge.n_running == 2)
+    await asyncio.sleep(0.2)  # it is at its lookup; nothing tells when it joined
+
+    gate.break_off(ProviderUnavailable("cut", kind="cut_off", is_billable=True))
+
+    with refused(grpc.StatusCode.UNAVAILABLE, "cut"):
+        await ended(leader)
+    done = await unary
+    assert done.answer.text == f"An answer to: {PROMPT}"
+    assert done.report.cache.outcome == MISS
+    assert dict((await totals(client, namespace)).n_by_outcome) == {"miss": 1, "failed": 1}
+
+
+async def test_a_stream_that_shares_a_whole_answer_gets_it_in_pieces(
+    service: Service, client: Client
+) -> None:
+    """What its caller reads piece by piece is the answer, whoever asked first."""
+    gate = service.puppet.hold(PROMPT)
+    unary = asyncio.create_task(client.complete(PROMPT))
+    await asyncio.wait_for(gate.reached.wait(), 5)
+    streaming = asyncio.create_task(streamed(client, PROMPT))
+    await eventually(lambda: service.running._edge.n_running == 2)
+    await asyncio.sleep(0.2)  # it is at its lookup; nothing tells when it joined
+    gate.open()
+
+    led = await unary
+    pieces, joined = await streaming
+
+    assert joined.report.cache.outcome == SHARED
+    assert "".join(pieces) == joined.answer.text == led.answer.text
 
 
 async def test_the_others_get_the_answer_when_the_leader_leaves(

@@ -136,7 +136,7 @@ async def bench(
     settings = parse(SETTINGS + more, {})
     provider = provider or ScriptedProvider({"small": list(script)} if script else None)
     upstreams = {
-        name: Upstream(model=name, provider_name="p", provider=provider, provider_model=name)
+        name: [Upstream(model=name, provider_name="p", provider=provider, provider_model=name)]
         for name in settings.models
     }
     price = settings.prices.cost_nanos

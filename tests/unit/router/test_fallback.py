@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import pytest
+from fakes import FakeClock
 from fakes_requests import chat
 
 from router.errors import NoModelAvailable, ProviderRejected, ProviderTimeout, ProviderUnavailable
@@ -31,7 +32,7 @@ def fallback(
     provider = ScriptedProvider(script)
     waits = Waits()
     upstreams = {
-        model: Upstream(model=model, provider_name="p", provider=provider, provider_model=model)
+        model: [Upstream(model=model, provider_name="p", provider=provider, provider_model=model)]
         for model in script
     }
 
@@ -39,7 +40,7 @@ def fallback(
         return usage.input_tokens + usage.output_tokens
 
     return (
-        Fallback(upstreams, Patience(**patience), price, sleep=waits),  # type: ignore[arg-type]
+        Fallback(upstreams, Patience(**patience), price, now_s=FakeClock(), sleep=waits),  # type: ignore[arg-type]
         provider,
         waits,
     )
@@ -117,7 +118,7 @@ async def test_leaving_early_closes_the_upstream_at_once() -> None:
                 is_closed = True
 
     upstream = Upstream(model="a", provider_name="p", provider=Endless(), provider_model="a")
-    tested = Fallback({"a": upstream}, Patience(), lambda *_: 0)
+    tested = Fallback({"a": [upstream]}, Patience(), lambda *_: 0)
     events = tested.call(["a"], chat(), Walk(), is_streamed=True)
     await anext(events)
 
@@ -209,7 +210,7 @@ async def test_after_the_first_piece_there_is_no_second_model() -> None:
 
     provider = BreaksOff()
     upstreams = {
-        model: Upstream(model=model, provider_name="p", provider=provider, provider_model=model)
+        model: [Upstream(model=model, provider_name="p", provider=provider, provider_model=model)]
         for model in ("a", "b")
     }
     tested = Fallback(upstreams, Patience(), lambda *_: 0)

@@ -40,7 +40,7 @@ def test_without_a_file_the_service_has_openai_models() -> None:
 
     assert list(settings.models) == ["gpt-4o", "gpt-4o-mini"]
     assert settings.routing.baseline == "gpt-4o"
-    assert settings.providers["openai"].api_key.reveal() == ENVIRON["OPENAI_API_KEY"]
+    assert settings.providers["openai"].keys[0].secret.reveal() == ENVIRON["OPENAI_API_KEY"]
     assert settings.warnings == ()
 
 
@@ -49,7 +49,7 @@ def test_without_a_key_it_starts_with_a_warning() -> None:
     settings = load(None, {})
 
     assert [warning.seen for warning in settings.warnings] == ["OPENAI_API_KEY is not set"]
-    assert not settings.providers["openai"].api_key
+    assert not settings.providers["openai"].keys[0].secret
 
 
 def test_the_file_may_be_named_by_the_environment(tmp_path: Path) -> None:
@@ -70,7 +70,10 @@ def test_the_example_file_is_valid() -> None:
     assert settings.warnings == ()
 
 
-_WITHOUT_DEFAULT = ("data_folder", "baseline", "system_prompt_masks", "max_cost_per_request")
+_WITHOUT_DEFAULT = (
+    *("data_folder", "baseline", "system_prompt_masks", "max_cost_per_request"),
+    "hedge_after_s",
+)
 
 
 def test_the_example_file_shows_every_key_with_its_true_default() -> None:
@@ -221,10 +224,55 @@ def test_a_secret_in_the_file_is_a_mistake_that_is_not_printed(line: str) -> Non
     assert not re.search("abcdefghijklmnop|0123456789|f9a8b7c6", told)
 
 
+def test_a_provider_may_have_several_keys_by_weight() -> None:
+    """Those that are set are used; which are not is a warning, and no key is ever shown."""
+    text = """
+        [providers.openai]
+        api_key_envs = { KEY_A = 3.0, KEY_B = 1.0, KEY_C = 1.0 }
+        [models.gpt-4o]
+    """
+
+    settings = parse(text, {"KEY_A": "a-secret", "KEY_B": "b-secret"})
+
+    keys = settings.providers["openai"].keys
+    assert [(key.env, key.secret.reveal(), key.weight) for key in keys] == [
+        ("KEY_A", "a-secret", 3.0),
+        ("KEY_B", "b-secret", 1.0),
+    ]
+    assert "KEY_C is not set" in only(settings.warnings).seen
+    assert "a-secret" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("lines", "key"),
+    [
+        ('api_key_env = "A"\napi_key_envs = { B = 1.0 }', "providers.p.api_key_env"),
+        ("api_key_envs = { A = 0.0 }", "providers.p.api_key_envs.A"),
+        ('api_key_envs = { "sk-abcdefghijklmnop" = 1.0 }', "providers.p.api_key_envs"),
+    ],
+)
+def test_mistakes_in_keys_are_told(lines: str, key: str) -> None:
+    """Both forms at once, a weight of nothing, a key where its variable's name belongs."""
+    text = f'[providers.p]\nbase_url = "https://host/v1"\n{lines}\n[models.m]\nprovider = "p"\n'
+
+    mistake = only(mistakes_of(text))
+
+    assert mistake.key == key
+    assert "abcdefghijklmnop" not in str(mistake)
+
+
+def test_silence_within_an_answer_is_no_longer_than_before_it() -> None:
+    """Said so, it is a mistake; the default yields to a shorter first_token_s."""
+    assert not settings_of("[routing]\nfirst_token_s = 1.0\n").warnings
+    mistake = only(mistakes_of("[routing]\nfirst_token_s = 1.0\nbetween_tokens_s = 2.0\n"))
+
+    assert mistake.key == "routing.between_tokens_s"
+
+
 def test_a_key_is_shown_by_nothing() -> None:
     """repr, str, format and pickle give no key away; only reveal does."""
     settings = settings_of()
-    secret = settings.providers["openai"].api_key
+    secret = settings.providers["openai"].keys[0].secret
 
     for text in (repr(settings), str(secret), f"{secret}", f"{secret!r:>40}"):
         assert ENVIRON["OPENAI_API_KEY"] not in text
@@ -400,7 +448,7 @@ def test_no_key_is_sent_to_other_addresses_unless_it_is_named() -> None:
     )
 
     assert settings.providers["openai"].base_url == "http://127.0.0.1:8000/v1"
-    assert not settings.providers["openai"].api_key
+    assert not settings.providers["openai"].keys[0].secret
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,12 @@
+"""Calling models: the chain is walked until one answers.
+
+``chain`` drives, ``plan`` says who is asked next and when, ``circuit`` and ``budget`` keep a sick
+provider from being hammered, ``hedge`` races two calls, ``walk`` holds what happened.
+"""
+
+from router.fallback.chain import Fallback
+from router.fallback.circuit import CircuitRule
+from router.fallback.upstream import Patience, Upstream
+from router.fallback.walk import Walk
+
+__all__ = ["CircuitRule", "Fallback", "Patience", "Upstream", "Walk"]

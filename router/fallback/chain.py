@@ -1,0 +1,225 @@
+"""Walk the chain of models until one answers.
+
+Every call is noted as an attempt, whether it worked or not. After the first piece of an answer
+has gone out there is no way back: a later failure is told as it is, never spliced with another
+model's words.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from typing import cast
+from zlib import crc32
+
+from router.errors import NoModelAvailable, ProviderError
+from router.fallback.budget import RetryBudget
+from router.fallback.circuit import Circuit, CircuitState
+from router.fallback.hedge import raced
+from router.fallback.plan import Plan, Standing
+from router.fallback.upstream import Patience, Upstream
+from router.fallback.walk import Walk
+from router.metrics import Metrics
+from router.ports import ModelCall, Provider, Sending, StreamingProvider
+from router.types import ChatRequest, Completion, Delta, Usage
+
+_ANOTHER_MAY_TAKE = frozenset({"http_400", "http_413", "http_422"})
+"""Refusals that may be the model's own: its context is too short, or it lacks a parameter."""
+
+Events = AsyncGenerator[Delta | Completion, None]
+
+
+class Fallback:
+    """Calls models in order, with retries on what can be retried.
+
+    Args:
+        upstreams: the ways to each model, by the settings' name of the model.
+        patience: limits of time and number.
+        cost_nanos: price of a usage at a model, None when unknown.
+        metrics: shows circuits, denied retries and hedges.
+        now_s: seconds since the epoch.
+        monotonic_s: the clock of ``ChatRequest.deadline_at``.
+        draw: a number in [0, 1).
+        sleep: replaced in tests.
+    """
+
+    def __init__(
+        self,
+        upstreams: Mapping[str, Sequence[Upstream]],
+        patience: Patience,
+        cost_nanos: Callable[[str, Usage], int | None],
+        *,
+        metrics: Metrics | None = None,
+        now_s: Callable[[], float] = time.time,
+        monotonic_s: Callable[[], float] = time.monotonic,
+        draw: Callable[[], float] = random.random,
+        sleep: Callable[[float], Awaitable[None]] | None = None,
+    ) -> None:
+        self._upstreams = upstreams
+        self._patience = patience
+        self._cost_nanos = cost_nanos
+        self._metrics = metrics or Metrics()
+        self._monotonic_s = monotonic_s
+        self._draw = draw
+        self._sleep = asyncio.sleep if sleep is None else sleep
+        ways = [way for model in upstreams.values() for way in model]
+        self._standing = Standing(
+            circuits={way: self._circuit(way, now_s) for way in ways},
+            budgets={
+                way.provider_name: RetryBudget(patience.retry_share, patience.retry_burst)
+                for way in ways
+            },
+            on_denied=self._metrics.retry_denied,
+        )
+
+    def _circuit(self, way: Upstream, now_s: Callable[[], float]) -> Circuit:
+        def changed(state: CircuitState) -> None:
+            self._metrics.circuit(way.model, way.provider_name, way.key_name, state)
+
+        changed(CircuitState.CLOSED)
+        return Circuit(self._patience.circuit, now_s, changed)
+
+    async def call(
+        self, chain: Sequence[str], request: ChatRequest, walk: Walk, *, is_streamed: bool
+    ) -> Events:
+        """Yield deltas (if streamed), then the completion of the first model that answers.
+
+        Args:
+            chain: settings' names, best first; names without an upstream are passed over.
+            request: what is asked.
+            walk: filled on the way.
+            is_streamed: ask for the answer piece by piece, where the provider can.
+
+        Raises:
+            ProviderRejected: the request itself was refused; where that may be the model's own
+                limit, by the next model as well.
+            ProviderError: the answer broke off after its first piece.
+            NoModelAvailable: nobody answered.
+        """
+        plan = self._plan(chain, request)
+        walk.passed_over = plan.passed_over
+        while len(plan.failures) < self._patience.max_attempts:
+            turn = plan.next()
+            if turn is None:
+                break
+            if turn.wait_s:
+                await self._sleep(turn.wait_s)
+            has_begun = False
+            try:
+                events = self._tried(plan, turn.upstream, request, walk, is_streamed)
+                async with aclosing(events):
+                    async for event in events:
+                        has_begun = True
+                        yield event
+            except ProviderError:
+                if has_begun:
+                    raise
+                _raise_if_final(plan.failures)
+            else:
+                return
+        if plan.failures and not plan.failures[-1][1].is_retryable:
+            raise plan.failures[-1][1]
+        raise NoModelAvailable(plan.failures, plan.passed_over)
+
+    def _plan(self, chain: Sequence[str], request: ChatRequest) -> Plan:
+        ends_at = math.inf if request.deadline_at is None else request.deadline_at
+        conversation = request.attribution.conversation
+        steady = crc32(conversation.encode()) / 2**32 if conversation else None
+        return Plan(
+            [self._upstreams[model] for model in dict.fromkeys(chain) if model in self._upstreams],
+            self._patience,
+            self._standing,
+            draw=self._draw,
+            key_draw=self._draw if steady is None else lambda: steady,
+            time_left_s=lambda: ends_at - self._monotonic_s(),
+        )
+
+    def _tried(
+        self, plan: Plan, upstream: Upstream, request: ChatRequest, walk: Walk, is_streamed: bool
+    ) -> Events:
+        """Make one call; hedged, where that is wished, by a second one."""
+
+        def attempt(way: Upstream) -> Events:
+            plan.asked(way)
+            return self._attempt(plan, way, request, walk, is_streamed)
+
+        after_s = self._patience.hedge_after_s
+        if after_s is None:
+            return attempt(upstream)
+        first = attempt(upstream)
+        ways = {first: upstream}
+
+        def second() -> Events | None:
+            other = plan.beside(upstream)
+            if other is None:
+                return None
+            self._metrics.hedged(other.model)
+            events = attempt(other)
+            ways[events] = other
+            return events
+
+        def lost(events: Events) -> None:
+            walk.lost(ways[events])
+
+        return raced(first, second, self._sleep(after_s), lost)
+
+    async def _attempt(
+        self, plan: Plan, upstream: Upstream, request: ChatRequest, walk: Walk, is_streamed: bool
+    ) -> Events:
+        """Make one call and note it; the completion comes last."""
+        sending = Sending()
+        walk.begin(upstream, sending)
+        call = ModelCall(
+            model=upstream.provider_model,
+            request=request,
+            connect_s=self._patience.connect_s,
+            first_token_s=self._patience.first_token_s,
+            between_tokens_s=self._patience.between_tokens_s,
+            total_s=self._patience.total_s,
+            sending=sending,
+        )
+        is_judged = False
+        try:
+            async with aclosing(_events(upstream.provider, call, is_streamed)) as events:
+                async for event in events:
+                    if isinstance(event, Completion):
+                        usage = event.usage
+                        cost = self._cost_nanos(upstream.model, usage) if usage else None
+                        walk.end(upstream, "ok", usage, cost)
+                        plan.answered(upstream)
+                        is_judged = True
+                    yield event
+        except ProviderError as error:
+            is_judged = True
+            walk.end(upstream, error.kind, None, None if error.is_billable else 0)
+            plan.failed(upstream, error)
+            raise
+        finally:
+            if not is_judged:
+                plan.left(upstream)
+
+
+def _raise_if_final(failures: Sequence[tuple[str, ProviderError]]) -> None:
+    """Raise where no further model is asked: on a refusal that is no model's own, or a second one.
+
+    Of two refusals the first is told: it is the one of the model that was chosen.
+    """
+    refusals = [error for _, error in failures if not error.is_retryable]
+    if len(refusals) > 1:
+        raise refusals[0] from refusals[1]
+    if refusals and refusals[0].kind not in _ANOTHER_MAY_TAKE:
+        raise refusals[0]
+
+
+async def _events(provider: Provider, call: ModelCall, is_streamed: bool) -> Events:
+    if is_streamed and isinstance(provider, StreamingProvider):
+        # A generator, as all adapters are: closed with us, so that its connection is, too.
+        async with aclosing(cast("Events", provider.stream(call))) as events:
+            async for event in events:
+                yield event
+    else:
+        yield await provider.complete(call)

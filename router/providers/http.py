@@ -1,0 +1,373 @@
+"""What all providers over HTTP share: posting, limits of time and size, events, errors.
+
+Sources: the server-sent events of the WHATWG HTML standard, section 9.2; Retry-After of RFC 9110,
+section 10.2.3, and the ``retry-after-ms`` that OpenAI and Azure send beside it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import re
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import aiohttp
+
+from router.errors import ProviderError, ProviderRejected, ProviderTimeout, ProviderUnavailable
+from router.ports import ModelCall
+
+MAX_ANSWER_BYTES = 32 * 1024 * 1024
+NO_ANSWER = (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError)
+"""What reading a strange answer may raise."""
+
+_RETRYABLE_STATUS = frozenset({408, 409, 425, 429})
+_NOT_HERE_STATUS = frozenset({403, 404})
+_MAX_ERROR_CHARS = 300
+_MAX_LINE_BYTES = 8 * 1024 * 1024
+_ACCOUNT_WORDS = frozenset(
+    {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "billing_error",
+     "invalid_api_key", "account_deactivated", "authentication_error", "API_KEY_INVALID"}
+)  # fmt: skip
+_ACCOUNT_SENTENCE = re.compile(
+    # Anchored: an error that quotes a prompt must not pass for one.
+    r"(your )?credit balance is too low|insufficient (balance|credits?|funds|quota)"
+    r"|you exceeded your current quota, please check your plan|out of credits?\b|api key not valid",
+    re.IGNORECASE,
+)
+
+Read = Callable[[], Awaitable[bytes]]
+"""Returns the next bytes of an upstream's answer, none at its end."""
+
+
+class HttpUpstream:
+    """Posts JSON to one upstream.
+
+    Args:
+        headers: with the key, where there is one; asked at every call.
+        secret: the key itself, to strike it out of whatever comes back; may be empty.
+        max_connections: at the same time; further calls wait within their own time limits.
+        now_s: seconds since the epoch, to read dates in headers.
+    """
+
+    def __init__(
+        self,
+        headers: Callable[[], Mapping[str, str]],
+        secret: Callable[[], str],
+        *,
+        max_connections: int = 512,
+        now_s: Callable[[], float] = time.time,
+    ) -> None:
+        self._headers = headers
+        self._secret = secret
+        self._max_connections = max_connections
+        self._now_s = now_s
+        self._session: aiohttp.ClientSession | None = None
+
+    async def whole(self, url: str, body: Mapping[str, Any], call: ModelCall) -> bytes:
+        """Return an answer that comes whole.
+
+        Raises:
+            ProviderError: there is none.
+        """
+        async with self._posted(url, body, call, _patient(call)) as read:
+            return self._without_secret(await _whole(read))
+
+    async def events(
+        self, url: str, body: Mapping[str, Any], call: ModelCall
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield the data of every event of a streamed answer.
+
+        Raises:
+            ProviderError: there is no answer, or it breaks off.
+        """
+        async with (
+            self._posted(url, body, call, _impatient(call)) as read,
+            aclosing(_events(read)) as events,
+        ):
+            async for data in events:
+                yield self._without_secret(data)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    @asynccontextmanager
+    async def _posted(
+        self, url: str, body: Mapping[str, Any], call: ModelCall, limits: aiohttp.ClientTimeout
+    ) -> AsyncIterator[Read]:
+        """Send, and turn whatever goes wrong inside the block into ``ProviderError``.
+
+        The call's whole time bounds every wait for the upstream, never what the caller does with
+        the answer meanwhile.
+        """
+        now = asyncio.get_running_loop().time
+        ends_at = now() + call.total_s
+        is_sent = call.sending.has_left = False
+        try:
+            async with asyncio.timeout_at(ends_at):
+                response = await self._open().post(
+                    url,
+                    json=body,
+                    headers=self._headers(),
+                    timeout=limits,
+                    trace_request_ctx=call.sending,
+                )
+            async with response:
+                is_sent = True
+                read = _reader(response, call, limits, ends_at)
+                if response.status != 200:
+                    raise self._refusal(response.status, response.headers, await _whole(read))
+                yield read
+        except ProviderError:
+            raise
+        except aiohttp.ConnectionTimeoutError as error:
+            waited_s = now() - ends_at + call.total_s
+            limit = f"connect_s = {call.connect_s:g} s"
+            if limits.connect and waited_s >= limits.connect:
+                limit = f"connect_s + first_token_s = {limits.connect:g} s: all were taken"
+            raise ProviderUnavailable(
+                f"{url} cannot be reached: no connection within {limit}", kind="connect"
+            ) from error
+        except aiohttp.ClientConnectorError as error:
+            raise ProviderUnavailable(
+                f"{url} cannot be reached: {error}", kind="connect"
+            ) from error
+        except aiohttp.SocketTimeoutError as error:
+            raise _too_slow(
+                f"{url} sent nothing for first_token_s = {call.first_token_s:g} s"
+            ) from error
+        except TimeoutError as error:
+            raise _too_slow(f"{url} did not finish within total_s = {call.total_s:g} s") from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise ProviderUnavailable(
+                f"{url} broke off: {type(error).__name__}",
+                kind="broken" if is_sent else "reset",
+                is_billable=True,
+            ) from error
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(limit=self._max_connections, keepalive_timeout=30)
+            self._session = aiohttp.ClientSession(connector=connector, trace_configs=[_tracing()])
+        return self._session
+
+    def _without_secret(self, raw: bytes) -> bytes:
+        """Strike the key out, should an upstream say it back: errors quote what it says."""
+        secret = self._secret().encode()
+        return raw.replace(secret, b"[key]") if secret else raw
+
+    def _refusal(self, status: int, headers: Mapping[str, str], raw: bytes) -> ProviderError:
+        """Return the error of any status but 200; nothing was billed then."""
+        raw = self._without_secret(raw)
+        words = error_message(raw)
+        message, kind = f"status {status}: {words}", f"http_{status}"
+        if is_account_fault(status, raw):
+            return ProviderUnavailable(message, kind=kind, is_account_fault=True)
+        if status in _RETRYABLE_STATUS or status >= 500:
+            retry_after_s = read_retry_after(headers, self._now_s())
+            return ProviderUnavailable(message, kind=kind, retry_after_s=retry_after_s)
+        if status in _NOT_HERE_STATUS:
+            # What is asked for is not to be had here; another model may serve.
+            return ProviderUnavailable(message, kind=kind, is_repeatable=False)
+        return ProviderRejected(message, kind=kind)
+
+
+def _tracing() -> aiohttp.TraceConfig:
+    async def has_left(_: object, traced: Any, __: object) -> None:  # noqa: ANN401  aiohttp's own
+        traced.trace_request_ctx.has_left = True
+
+    tracing = aiohttp.TraceConfig()
+    tracing.on_request_headers_sent.append(has_left)
+    return tracing
+
+
+def _patient(call: ModelCall) -> aiohttp.ClientTimeout:
+    """Limits where the first byte comes with the whole answer: only to connect."""
+    return aiohttp.ClientTimeout(total=None, sock_connect=call.connect_s)
+
+
+def _impatient(call: ModelCall) -> aiohttp.ClientTimeout:
+    """Limits of a stream: to connect, and to the first byte."""
+    return aiohttp.ClientTimeout(
+        total=None,
+        connect=call.connect_s + call.first_token_s,  # with the wait for a free connection
+        sock_connect=call.connect_s,
+        sock_read=call.first_token_s,
+    )
+
+
+def _reader(
+    response: aiohttp.ClientResponse,
+    call: ModelCall,
+    limits: aiohttp.ClientTimeout,
+    ends_at: float,
+) -> Read:
+    """Return what reads the body; once it has begun, no silence may last too long."""
+    now = asyncio.get_running_loop().time
+    between_s = min(call.between_tokens_s, limits.sock_read or math.inf)
+    has_begun = False
+
+    async def read() -> bytes:
+        nonlocal has_begun
+        silent_at = now() + between_s if has_begun else math.inf
+        try:
+            async with asyncio.timeout_at(min(ends_at, silent_at)):
+                piece = await response.content.readany()
+        except TimeoutError as error:
+            if silent_at >= ends_at or isinstance(error, aiohttp.SocketTimeoutError):
+                raise
+            raise _too_slow(
+                f"{response.url} fell silent for between_tokens_s = {between_s:g} s"
+            ) from error
+        has_begun = True
+        return piece
+
+    return read
+
+
+def _too_slow(message: str) -> ProviderTimeout:
+    return ProviderTimeout(message, kind="timeout", is_billable=True)
+
+
+async def _whole(read: Read) -> bytes:
+    pieces: list[bytes] = []
+    n_bytes = 0
+    while piece := await read():
+        n_bytes += len(piece)
+        if n_bytes > MAX_ANSWER_BYTES:
+            raise malformed(f"the upstream's answer exceeds {MAX_ANSWER_BYTES} bytes")
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+async def _events(read: Read) -> AsyncGenerator[bytes, None]:
+    """Yield the data of every server-sent event."""
+    data: list[bytes] = []
+    n_bytes = 0
+    async with aclosing(_lines(read)) as lines:
+        async for line in lines:
+            if not line:
+                if data:
+                    yield b"\n".join(data)
+                data = []
+            elif line.startswith(b"data:"):
+                data.append(line[5:].removeprefix(b" "))
+                n_bytes += len(line)
+                if n_bytes > MAX_ANSWER_BYTES:
+                    raise malformed(f"the upstream's answer exceeds {MAX_ANSWER_BYTES} bytes")
+    if data:
+        yield b"\n".join(data)
+
+
+async def _lines(read: Read) -> AsyncGenerator[bytes, None]:
+    """Yield lines without their ends; a line that never ends is refused."""
+    rest = b""
+    while piece := await read():
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            yield line.removesuffix(b"\r")
+        if len(rest) > _MAX_LINE_BYTES:
+            raise malformed(f"an event line of the upstream exceeds {_MAX_LINE_BYTES} bytes")
+    if rest:
+        yield rest
+
+
+def malformed(message: str) -> ProviderUnavailable:
+    """Return the error of an answer that is none; it may have been billed."""
+    return ProviderUnavailable(message, kind="malformed", is_billable=True)
+
+
+def broken_off(raw: bytes) -> ProviderUnavailable:
+    """Return the error of a stream that ends with words about an error."""
+    return ProviderUnavailable(
+        f"the upstream broke off: {error_message(raw)}", kind="stream_error", is_billable=True
+    )
+
+
+def cut_off() -> ProviderUnavailable:
+    """Return the error of a stream that just ends."""
+    return ProviderUnavailable(
+        "the upstream's stream ended before the answer did", kind="cut_off", is_billable=True
+    )
+
+
+def error_message(raw: bytes) -> str:
+    """Return an upstream's own words, short."""
+    try:
+        found = json.loads(raw)["error"]
+        text = str(found["message"] if isinstance(found, dict) else found)
+    except NO_ANSWER:
+        text = raw.decode(errors="replace")
+    return well_formed(text)[:_MAX_ERROR_CHARS]
+
+
+def is_account_fault(status: int, raw: bytes) -> bool:
+    """Tell whether key or account are refused, so that every call with that key would be.
+
+    401 and 402 say so by themselves; "out of credit" also comes as 400, 403 or 429.
+    """
+    if status in (401, 402):
+        return True
+    if status not in (400, 403, 429):
+        return False
+    try:
+        error = json.loads(raw)["error"]
+        error = error if isinstance(error, dict) else {"message": error}
+        details = [one.get("reason") for one in error.get("details") or () if isinstance(one, dict)]
+        words = {str(word) for word in (error.get("code"), error.get("type"), *details)}
+        message = str(error.get("message") or "")
+    except NO_ANSWER:
+        return False
+    return bool(words & _ACCOUNT_WORDS) or _ACCOUNT_SENTENCE.match(message) is not None
+
+
+def read_retry_after(headers: Mapping[str, str], now_s: float) -> float | None:
+    """Return the seconds an upstream asks to be left alone: as a number or a date, never below 0.
+
+    None where it does not say, or says what is no time.
+    """
+    exact, header = headers.get("retry-after-ms"), headers.get("Retry-After")
+    seconds = _number(exact, 1e-3)
+    if seconds is None:
+        seconds = _number(header, 1.0)
+    if seconds is None and header:
+        try:
+            seconds = parsedate_to_datetime(header).timestamp() - now_s
+        except (ValueError, OverflowError, OSError):
+            return None
+    return None if seconds is None else max(0.0, seconds)
+
+
+def _number(text: str | None, unit: float) -> float | None:
+    try:
+        value = float(text) * unit if text else math.nan
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def well_formed(text: str) -> str:
+    """Join surrogate pairs and replace lone surrogates: JSON may hold them, UTF-8 may not."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def well_formed_all(value: object) -> object:
+    """The same for all strings in a JSON value."""
+    if isinstance(value, str):
+        return well_formed(value)
+    if isinstance(value, list):
+        return [well_formed_all(one) for one in value]
+    if isinstance(value, dict):
+        return {well_formed(name): well_formed_all(one) for name, one in value.items()}
+    return value
