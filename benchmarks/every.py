@@ -44,7 +44,9 @@ class Job:
 def jobs() -> list[Job]:
     """Return all runs, quick ones first."""
     audits = Job(name="audits-simulated", words=("audits",))
-    return [*_pairs(), *_streams(), *_vcaches(), *_routes(), *_lookups(), audits, *_loads()]
+    faults = Job(name="faults-2000", words=("faults", "--requests", "2000"))
+    measured = [*_pairs(), *_streams(), *_vcaches(), *_routes(), *_lookups()]
+    return [*measured, audits, faults, *_loads()]
 
 
 def _pairs() -> list[Job]:

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,11 +57,12 @@ class Service:
 
 
 @asynccontextmanager
-async def served(config: Path) -> AsyncIterator[Service]:
+async def served(config: Path, *, env: Mapping[str, str] | None = None) -> AsyncIterator[Service]:
     """Start the service and wait until it says SERVING.
 
     Args:
         config: its settings; address and data folder are given on the command line.
+        env: variables it gets beside our own.
 
     Raises:
         UnusableInput: it does not start; its own words are in the message.
@@ -71,17 +72,23 @@ async def served(config: Path) -> AsyncIterator[Service]:
         log = folder / "service.log"
         command = [sys.executable, "-m", "router", "serve", "--config", str(config)]
         command += ["--listen", "127.0.0.1:0", "--data-folder", str(folder / "data")]
-        with _running(command, log) as process:
+        with _running(command, log, env or {}) as process:
             target = await _serving(process, log)
             yield Service(process.pid, target, folder / "data", log)
 
 
 @contextmanager
-def _running(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def _running(
+    command: Sequence[str], log: Path, env: Mapping[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
     # A session of its own: Ctrl-C reaches us alone, and we end it in order.
     with log.open("wb") as out:
         process = subprocess.Popen(
-            command, stdout=out, stderr=out, start_new_session=True, env=child_environment()
+            command,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+            env=child_environment() | dict(env),
         )
     try:
         yield process
