@@ -46,6 +46,8 @@ from router.once import Retries
 from router.operations import Operations
 from router.pipeline import Pipeline
 from router.ports import Provider
+from router.providers.anthropic import AnthropicProvider
+from router.providers.gemini import GeminiProvider
 from router.providers.openai import OpenAIProvider
 from router.providers.scripted import ScriptedProvider
 from router.reuse import Reuse
@@ -59,6 +61,13 @@ _MAX_BATCH = 16
 _GC_ALLOCATIONS = 20_000  # between two looks for cycles; the default looks every few requests
 _EXPIRY_INTERVAL_S = 5.0
 _ENCODER_DIM = 384
+
+
+_ADAPTERS: Mapping[str, Callable[..., Provider]] = {
+    "openai": OpenAIProvider,
+    "anthropic": AnthropicProvider,
+    "gemini": GeminiProvider,
+}
 
 
 class App:
@@ -360,7 +369,8 @@ def _provider(settings: Settings, name: str, key: Key) -> Provider:
     spec = settings.providers[name]
     if spec.kind == "scripted":
         return ScriptedProvider(wait_ms=20.0)
-    return OpenAIProvider(spec.base_url, key.secret.reveal, max_connections=spec.max_connections)
+    adapter = _ADAPTERS[spec.kind]
+    return adapter(spec.base_url, key.secret.reveal, max_connections=spec.max_connections)
 
 
 def _patience(settings: Settings) -> Patience:

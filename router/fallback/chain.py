@@ -29,6 +29,8 @@ from router.types import ChatRequest, Completion, Delta, Usage
 
 _ANOTHER_MAY_TAKE = frozenset({"http_400", "http_413", "http_422"})
 """Refusals that may be the model's own: its context is too short, or it lacks a parameter."""
+_NO_WORDS = "unsupported_"
+"""How kinds begin where a wire has no words for what is asked; another provider's may."""
 
 Events = AsyncGenerator[Delta | Completion, None]
 
@@ -211,8 +213,12 @@ def _raise_if_final(failures: Sequence[tuple[str, ProviderError]]) -> None:
     refusals = [error for _, error in failures if not error.is_retryable]
     if len(refusals) > 1:
         raise refusals[0] from refusals[1]
-    if refusals and refusals[0].kind not in _ANOTHER_MAY_TAKE:
+    if refusals and not _may_be_its_own(refusals[0]):
         raise refusals[0]
+
+
+def _may_be_its_own(refusal: ProviderError) -> bool:
+    return refusal.kind in _ANOTHER_MAY_TAKE or refusal.kind.startswith(_NO_WORDS)
 
 
 async def _events(provider: Provider, call: ModelCall, is_streamed: bool) -> Events:

@@ -20,11 +20,9 @@ import aiohttp
 
 from router.errors import ProviderError, ProviderRejected, ProviderTimeout, ProviderUnavailable
 from router.ports import ModelCall
+from router.providers.reading import NO_ANSWER, well_formed
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
-NO_ANSWER = (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError)
-"""What reading a strange answer may raise."""
-
 _RETRYABLE_STATUS = frozenset({408, 409, 425, 429})
 _NOT_HERE_STATUS = frozenset({403, 404})
 _MAX_ERROR_CHARS = 300
@@ -351,23 +349,3 @@ def _number(text: str | None, unit: float) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) else None
-
-
-def well_formed(text: str) -> str:
-    """Join surrogate pairs and replace lone surrogates: JSON may hold them, UTF-8 may not."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
-
-
-def well_formed_all(value: object) -> object:
-    """The same for all strings in a JSON value."""
-    if isinstance(value, str):
-        return well_formed(value)
-    if isinstance(value, list):
-        return [well_formed_all(one) for one in value]
-    if isinstance(value, dict):
-        return {well_formed(name): well_formed_all(one) for name, one in value.items()}
-    return value

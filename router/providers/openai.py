@@ -10,15 +10,17 @@ from base64 import b64encode
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any, cast
+from urllib.parse import quote
 
 from router.errors import ProviderRejected
 from router.ports import ModelCall
-from router.providers.http import (
+from router.providers.http import HttpUpstream, broken_off, cut_off, malformed
+from router.providers.quirks import Quirks, quirks_of
+from router.providers.reading import (
     NO_ANSWER,
-    HttpUpstream,
-    broken_off,
-    cut_off,
-    malformed,
+    PiecedText,
+    count,
+    string,
     well_formed,
     well_formed_all,
 )
@@ -36,7 +38,7 @@ from router.types import (
     credible,
 )
 
-_MAX_TOKENS = 2**31
+_COMMON = Quirks()
 _OURS = frozenset({"model", "messages", "stream", "stream_options", "request_id"})
 
 
@@ -52,27 +54,27 @@ class OpenAIProvider:
     def __init__(
         self, base_url: str, api_key: Callable[[], str], *, max_connections: int = 512
     ) -> None:
-        self._url = base_url.rstrip("/") + "/chat/completions"
+        self._base_url = base_url.rstrip("/")
+        self._quirks = quirks = quirks_of(base_url)
 
         def headers() -> dict[str, str]:
             key = api_key()
-            return {"Authorization": f"Bearer {key}"} if key else {}
+            return {quirks.key_header: f"{quirks.key_prefix}{key}"} if key else {}
 
         self._http = HttpUpstream(headers, api_key, max_connections=max_connections)
 
     async def complete(self, call: ModelCall) -> Completion:
         """Return the whole answer."""
-        body = request_body(call.model, call.request)
-        return parse_completion(await self._http.whole(self._url, body, call))
+        body = request_body(call.model, call.request, self._quirks)
+        return parse_completion(await self._http.whole(self._url(call), body, call))
 
     async def stream(self, call: ModelCall) -> AsyncGenerator[Delta | Completion, None]:
         """Yield the answer as it comes, then whole."""
-        body = request_body(call.model, call.request) | {
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
+        body = request_body(call.model, call.request, self._quirks) | {"stream": True}
+        if self._quirks.asks_for_usage:
+            body["stream_options"] = {"include_usage": True}
         gathered = StreamedAnswer()
-        async with aclosing(self._http.events(self._url, body, call)) as events:
+        async with aclosing(self._http.events(self._url(call), body, call)) as events:
             async for data in events:
                 if data == b"[DONE]":
                     break
@@ -89,8 +91,11 @@ class OpenAIProvider:
         """Close every connection."""
         await self._http.close()
 
+    def _url(self, call: ModelCall) -> str:
+        return self._base_url + self._quirks.path.format(model=quote(call.model, safe=""))
 
-def request_body(model: str, request: ChatRequest) -> dict[str, Any]:
+
+def request_body(model: str, request: ChatRequest, quirks: Quirks = _COMMON) -> dict[str, Any]:
     """Return the JSON body of a call; ``request.extra`` never overrides what we set.
 
     Raises:
@@ -109,9 +114,9 @@ def request_body(model: str, request: ChatRequest) -> dict[str, Any]:
     optional: dict[str, Any] = {
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
-        "max_completion_tokens" if reasoning.effort else "max_tokens": sampling.max_tokens,
+        quirks.max_tokens_thinking if reasoning.effort else quirks.max_tokens: sampling.max_tokens,
         "stop": list(sampling.stop) or None,
-        "seed": sampling.seed,
+        quirks.seed: sampling.seed,
         "n": sampling.n,
         "presence_penalty": sampling.presence_penalty,
         "frequency_penalty": sampling.frequency_penalty,
@@ -213,9 +218,9 @@ def parse_completion(raw: bytes) -> Completion:
         logprobs = first.get("logprobs")
         answer = Answer(
             text=_content_text(message.get("content")),
-            finish_reason=_string(first.get("finish_reason")),
+            finish_reason=string(first.get("finish_reason")),
             tool_calls=tuple(_read_call(call) for call in message.get("tool_calls") or ()),
-            refusal=_string(message.get("refusal")),
+            refusal=string(message.get("refusal")),
             extra_choices_json=json.dumps(choices[1:]) if len(choices) > 1 else "",
             logprobs_json=json.dumps(logprobs) if logprobs else "",
         )
@@ -231,70 +236,41 @@ def parse_completion(raw: bytes) -> Completion:
 def _read_call(call: dict[str, Any]) -> ToolCall:
     function = call["function"]
     return ToolCall(
-        id=_string(call.get("id")),
-        name=_string(function["name"]),
-        arguments_json=_string(function["arguments"]),
+        id=string(call.get("id")),
+        name=string(function["name"]),
+        arguments_json=string(function["arguments"]),
     )
-
-
-def _string(value: object) -> str:
-    """Return a string, empty where there is none; a TypeError for anything else."""
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise TypeError(f"expected a string, got {type(value).__name__}")
-    return value
 
 
 def _content_text(content: object) -> str:
     """Return the text of a message: a string, or the text parts of a list, as some servers send."""
     if not isinstance(content, list):
-        return _string(content)
-    return "".join(_string(part["text"]) for part in content if part["type"] == "text")
+        return string(content)
+    return "".join(string(part["text"]) for part in content if part["type"] == "text")
 
 
 def read_usage(usage: dict[str, Any] | None) -> Usage | None:
-    """Read a usage block; None when it is missing, or does not say both counts."""
+    """Read a usage block; None when it is missing, or does not say both counts.
+
+    Cached input stands in ``prompt_tokens_details``, at DeepSeek in ``prompt_cache_hit_tokens``;
+    what was written to the provider's cache is told by OpenRouter.
+    """
     if not usage:
         return None
-    n_input, n_output = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
-    n_cached = _count((usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0)
-    if n_input is None or n_output is None or n_cached is None or n_cached > n_input:
+    n_input, n_output = count(usage.get("prompt_tokens")), count(usage.get("completion_tokens"))
+    details = usage.get("prompt_tokens_details") or {}
+    n_cached = count(details.get("cached_tokens") or usage.get("prompt_cache_hit_tokens") or 0)
+    n_written = count(details.get("cache_write_tokens") or 0)
+    if n_input is None or n_output is None or n_cached is None or n_written is None:
         return None
-    return Usage(input_tokens=n_input, output_tokens=n_output, cache_read_tokens=n_cached)
-
-
-def _count(value: object) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int):
+    if n_cached + n_written > n_input:
         return None
-    return value if 0 <= value < _MAX_TOKENS else None
-
-
-class _Text:
-    """Text that comes in pieces, between which a character may be cut in two."""
-
-    def __init__(self) -> None:
-        self._pieces: list[str] = []
-        self._half = ""
-
-    def add(self, piece: str) -> str:
-        """Take a piece; return what can be shown, the first half of a character held back."""
-        piece = self._half + piece
-        self._half = piece[-1:] if "\ud800" <= piece[-1:] <= "\udbff" else ""
-        shown = well_formed(piece.removesuffix(self._half))
-        if shown:
-            self._pieces.append(shown)
-        return shown
-
-    @property
-    def rest(self) -> str:
-        """What stands for a half that was held back to the end."""
-        return well_formed(self._half)
-
-    @property
-    def whole(self) -> str:
-        """All of it."""
-        return "".join(self._pieces) + self.rest
+    return Usage(
+        input_tokens=n_input,
+        output_tokens=n_output,
+        cache_read_tokens=n_cached,
+        cache_write_tokens=n_written,
+    )
 
 
 class _StreamedCall:
@@ -303,13 +279,13 @@ class _StreamedCall:
     def __init__(self) -> None:
         self.id = ""
         self.name = ""
-        self.arguments = _Text()
+        self.arguments = PiecedText()
 
     def add(self, piece: dict[str, Any]) -> None:
         function = piece.get("function") or {}
-        self.id = _string(piece.get("id")) or self.id
-        self.name = _string(function.get("name")) or self.name
-        self.arguments.add(_string(function.get("arguments")))
+        self.id = string(piece.get("id")) or self.id
+        self.name = string(function.get("name")) or self.name
+        self.arguments.add(string(function.get("arguments")))
 
     def call(self) -> ToolCall:
         return ToolCall(
@@ -323,8 +299,8 @@ class _StreamedChoice:
     """One choice, gathered from its deltas."""
 
     def __init__(self) -> None:
-        self.text = _Text()
-        self.refusal = _Text()
+        self.text = PiecedText()
+        self.refusal = PiecedText()
         self.logprobs: list[Any] = []
         self.finish_reason = ""
         self._calls: dict[int, _StreamedCall] = {}
@@ -332,8 +308,8 @@ class _StreamedChoice:
     def add(self, choice: dict[str, Any]) -> str:
         """Take what a chunk says of it; return the new text."""
         delta = choice.get("delta") or {}
-        self.finish_reason = well_formed(_string(choice.get("finish_reason"))) or self.finish_reason
-        self.refusal.add(_string(delta.get("refusal")))
+        self.finish_reason = well_formed(string(choice.get("finish_reason"))) or self.finish_reason
+        self.refusal.add(string(delta.get("refusal")))
         for piece in delta.get("tool_calls") or ():
             self._calls.setdefault(int(piece["index"]), _StreamedCall()).add(piece)
         if choice.get("logprobs"):
@@ -379,8 +355,9 @@ class StreamedAnswer:
             chunk = json.loads(data)
             if "error" in chunk:
                 raise broken_off(data)
-            if chunk.get("usage"):
-                self._usage = read_usage(chunk["usage"])
+            usage = chunk.get("usage") or (chunk.get("x_groq") or {}).get("usage")
+            if usage:
+                self._usage = read_usage(usage)
             self._model = well_formed(str(chunk.get("model") or self._model))
             text = "".join(self._add_choice(choice) for choice in chunk.get("choices") or ())
         except NO_ANSWER as error:

@@ -26,8 +26,13 @@ from router.settings.values import (
 from router.types import NANOS_PER_USD
 
 PATH_VARIABLE: Final = "SCRIMP_CONFIG"
-OPENAI_URL: Final = "https://api.openai.com/v1"
-OPENAI_VARIABLE: Final = "OPENAI_API_KEY"
+
+WIRES: Final = {
+    "openai": ("https://api.openai.com/v1", "OPENAI_API_KEY"),
+    "anthropic": ("https://api.anthropic.com/v1", "ANTHROPIC_API_KEY"),
+    "gemini": ("https://generativelanguage.googleapis.com/v1beta", "GEMINI_API_KEY"),
+}
+"""Where each wire protocol is at home, and the variable that its key is usually in."""
 
 T = TypeVar("T")
 
@@ -111,10 +116,11 @@ def _completed(file: SettingsFile) -> SettingsFile:
     """Fill in what the file leaves open: models, the OpenAI provider, the baseline."""
     models = file.models or _BUILT_IN_MODELS
     providers = dict(file.providers)
-    if any(model.provider == "openai" for model in models.values()):
-        providers.setdefault("openai", ProviderTable())
+    for name in WIRES:
+        if any(model.provider == name for model in models.values()):
+            providers.setdefault(name, ProviderTable())
     for name, provider in providers.items():
-        providers[name] = _with_address(provider)
+        providers[name] = _with_address(name, provider)
     routing = file.routing
     if not routing.baseline:
         known = _BUILT_IN_BASELINE if _BUILT_IN_BASELINE in models else ""
@@ -123,15 +129,25 @@ def _completed(file: SettingsFile) -> SettingsFile:
     return file.model_copy(update={"models": models, "providers": providers, "routing": routing})
 
 
-def _with_address(provider: ProviderTable) -> ProviderTable:
+def _with_address(name: str, provider: ProviderTable) -> ProviderTable:
     if provider.kind == "scripted":
         return provider.model_copy(update={"api_key_env": provider.api_key_env or ""})
-    url = (provider.base_url or OPENAI_URL).rstrip("/")
+    kind = provider.kind or _kind(name, provider.base_url)
+    home, usual = WIRES[kind]
+    url = (provider.base_url or home).rstrip("/")
     variable = provider.api_key_env
     if variable is None:
-        is_default = url == OPENAI_URL and not provider.api_key_envs
-        variable = OPENAI_VARIABLE if is_default else ""
-    return provider.model_copy(update={"base_url": url, "api_key_env": variable})
+        variable = usual if url == home and not provider.api_key_envs else ""
+    return provider.model_copy(update={"kind": kind, "base_url": url, "api_key_env": variable})
+
+
+def _kind(name: str, base_url: str) -> str:
+    """Return the wire protocol that is spoken at an address; without one the name tells."""
+    if not base_url:
+        return name if name in WIRES else "openai"
+    host = base_url.partition("://")[2].partition("/")[0]
+    at_home = (kind for kind, (home, _) in WIRES.items() if f"://{host}/" in home)
+    return next(at_home, "openai")
 
 
 def _build(
@@ -140,7 +156,7 @@ def _build(
     providers = {
         name: Provider(
             name=name,
-            kind=table.kind,
+            kind=table.kind or "openai",
             base_url=table.base_url,
             keys=_keys(table, environ),
             prices_from=table.prices_from,

@@ -190,7 +190,7 @@ class RoutingTable(Table):
 class ProviderTable(Table):
     """``[providers.NAME]``; see ``values.Provider``."""
 
-    kind: Literal["openai", "scripted"] = "openai"
+    kind: Literal["openai", "anthropic", "gemini", "scripted"] | None = None
     base_url: str = ""
     api_key_env: str | None = None
     api_key_envs: dict[str, Weight] = {}

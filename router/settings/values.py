@@ -57,7 +57,7 @@ class Provider:
     """An upstream.
 
     Attributes:
-        kind: the wire protocol: ``openai`` or ``scripted``.
+        kind: the wire protocol: ``openai``, ``anthropic``, ``gemini`` or ``scripted``.
         base_url: without a slash at its end; empty for ``scripted``.
         keys: at least one; where several are set, those that are not are left out.
         prices_from: id of a ``genai-prices`` provider whose prices hold; empty: found by base_url.

@@ -6,15 +6,31 @@ import asyncio
 import json
 import logging
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol
 
 import pytest
 import pytest_asyncio
 from aiohttp import web
 from fakes_requests import chat
+from fakes_upstream import (
+    KEY,
+    USAGE,
+    WIRE_USAGE,
+    Handler,
+    UpstreamServer,
+    asked,
+    body,
+    call,
+    chunk,
+    events_of,
+    gathered,
+    hang,
+    json_of,
+    raw,
+    upstream_server,
+)
+from fakes_wires import anthropic_events, anthropic_message, gemini_chunks, gemini_response
 
 from router.errors import (
     NoModelAvailable,
@@ -25,6 +41,8 @@ from router.errors import (
 )
 from router.fallback import Fallback, Patience, Upstream, Walk
 from router.ports import ModelCall, StreamingProvider
+from router.providers.anthropic import AnthropicProvider
+from router.providers.gemini import GeminiProvider
 from router.providers.http import read_retry_after
 from router.providers.openai import OpenAIProvider
 from router.providers.scripted import ScriptedProvider
@@ -43,87 +61,11 @@ from router.types import (
     Usage,
 )
 
-KEY = "sk-secret-0123456789abcdef"
-USAGE = Usage(input_tokens=12, output_tokens=5, cache_read_tokens=4)
-WIRE_USAGE = {
-    "prompt_tokens": 12,
-    "completion_tokens": 5,
-    "total_tokens": 17,
-    "prompt_tokens_details": {"cached_tokens": 4},
-}
 TEXT = "Volcanoes form where magma rises."
 CALLS = (
     ToolCall(id="c1", name="search", arguments_json='{"q": "lava"}'),
     ToolCall(id="c2", name="look", arguments_json="{}"),
 )
-
-
-def call(model: str = "m", **fields: Any) -> ModelCall:
-    return ModelCall(
-        model=model,
-        request=chat("How do volcanoes form?", **fields),
-        connect_s=2.0,
-        first_token_s=2.0,
-        total_s=5.0,
-    )
-
-
-# ---- a real upstream -------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class Seen:
-    """A request as the upstream got it."""
-
-    body: dict[str, Any]
-    authorization: str | None
-
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-@dataclass(slots=True)
-class UpstreamServer:
-    """A small HTTP server that speaks chat completions as it is told to.
-
-    Attributes:
-        url: its base URL, version included.
-        answers: what the next requests get, in order; the last stays.
-        seen: every request.
-    """
-
-    url: str = ""
-    answers: list[Handler] = field(default_factory=list)
-    seen: list[Seen] = field(default_factory=list)
-
-    def next(self, *answers: Handler) -> None:
-        """Set what the next requests get."""
-        self.answers = list(answers)
-
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Answer as told."""
-        self.seen.append(
-            Seen(body=await request.json(), authorization=request.headers.get("Authorization"))
-        )
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        return await answer(request)
-
-
-@asynccontextmanager
-async def upstream_server() -> AsyncIterator[UpstreamServer]:
-    server = UpstreamServer()
-    app = web.Application()
-    app.router.add_post("/v1/chat/completions", server.handle)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    host, port = runner.addresses[0][:2]
-    server.url = f"http://{host}:{port}/v1"
-    try:
-        yield server
-    finally:
-        await runner.cleanup()
 
 
 @pytest_asyncio.fixture
@@ -139,84 +81,6 @@ async def openai(upstream: UpstreamServer) -> AsyncIterator[OpenAIProvider]:
     provider = OpenAIProvider(upstream.url, lambda: KEY)
     yield provider
     await provider.close()
-
-
-def body(message: dict[str, Any], finish_reason: str = "stop", **fields: Any) -> dict[str, Any]:
-    choice = {"index": 0, "message": {"role": "assistant", **message}}
-    return {
-        "id": "x",
-        "object": "chat.completion",
-        "model": "m-2026",
-        "choices": [choice | {"finish_reason": finish_reason}],
-        "usage": WIRE_USAGE,
-        **fields,
-    }
-
-
-def json_of(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Handler:
-    async def answer(_: web.Request) -> web.StreamResponse:
-        return web.json_response(content, status=status, headers=headers)
-
-    return answer
-
-
-def raw(content: bytes, status: int = 200) -> Handler:
-    async def answer(_: web.Request) -> web.StreamResponse:
-        return web.Response(body=content, status=status, content_type="application/json")
-
-    return answer
-
-
-def events_of(*chunks: Any, ends: bool = True, pause_s: float = 0.0) -> Handler:
-    """Stream chunks as server-sent events; without an end the connection breaks off."""
-
-    async def answer(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-        await response.prepare(request)
-        for chunk in chunks:
-            data = chunk if isinstance(chunk, bytes) else b"data: " + json.dumps(chunk).encode()
-            await response.write(data + b"\n\n")
-            await asyncio.sleep(pause_s)
-        if ends:
-            await response.write(b"data: [DONE]\n\n")
-            await response.write_eof()
-        elif request.transport is not None:
-            request.transport.abort()
-        return response
-
-    return answer
-
-
-def chunk(
-    delta: dict[str, Any] | None = None,
-    finish: str | None = None,
-    **fields: Any,
-) -> dict[str, Any]:
-    choice = {"index": 0, "delta": delta or {}, "finish_reason": finish}
-    return {"object": "chat.completion.chunk", "model": "m-2026", "choices": [choice], **fields}
-
-
-def hang(seconds: float = 30.0) -> Handler:
-    async def answer(_: web.Request) -> web.StreamResponse:
-        await asyncio.sleep(seconds)
-        return web.Response()
-
-    return answer
-
-
-async def asked(provider: StreamingProvider, one: ModelCall, *, is_streamed: bool) -> Completion:
-    """Ask in one form or the other."""
-    if is_streamed:
-        return (await gathered(provider, one))[1]
-    return await provider.complete(one)
-
-
-async def gathered(provider: StreamingProvider, one: ModelCall) -> tuple[list[Delta], Completion]:
-    """Read a stream to its end, which is the completion."""
-    events = [event async for event in provider.stream(one)]
-    *deltas, last = events
-    assert isinstance(last, Completion)
-    return [delta for delta in deltas if isinstance(delta, Delta)], last
 
 
 # ---- the contract ----------------------------------------------------------------------------
@@ -281,14 +145,55 @@ class OpenAIRig:
         self._upstream.next(fail[kind])
 
 
-@pytest.fixture(params=["scripted", "openai"])
-def rig(request: pytest.FixtureRequest, upstream: UpstreamServer, openai: OpenAIProvider) -> Rig:
+Whole = Callable[[Completion], dict[str, Any]]
+Events = Callable[[Completion], list[bytes]]
+
+
+class ForeignRig:
+    """An adapter of another wire over HTTP; a stream is asked for in the body or in the path."""
+
+    def __init__(
+        self, upstream: UpstreamServer, provider: StreamingProvider, whole: Whole, events: Events
+    ) -> None:
+        self.provider = provider
+        self._upstream = upstream
+        self._whole = whole
+        self._events = events
+
+    def will_say(self, text: str) -> None:
+        """See ``Rig``."""
+        said = Completion(answer=Answer(text=text), usage=USAGE, provider_model="m-2026")
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            is_streamed = (await request.json()).get("stream") or "stream" in request.path
+            if is_streamed:
+                return await events_of(*self._events(said), has_end=False)(request)
+            return await json_of(self._whole(said))(request)
+
+        self._upstream.next(answer)
+
+    def will_fail(self, kind: type[ProviderError]) -> None:
+        """See ``Rig``."""
+        status = {ProviderUnavailable: 503, ProviderRejected: 400}[kind]
+        self._upstream.next(json_of({"error": {"message": "no", "type": "some_error"}}, status))
+
+
+@pytest_asyncio.fixture(params=["scripted", "openai", "anthropic", "gemini"])
+async def rig(
+    request: pytest.FixtureRequest, upstream: UpstreamServer, openai: OpenAIProvider
+) -> AsyncIterator[Rig]:
     """Every adapter in turn; a new one is a line here."""
+    anthropic = AnthropicProvider(upstream.url, lambda: KEY)
+    gemini = GeminiProvider(upstream.url, lambda: KEY)
     rigs: dict[str, Callable[[], Rig]] = {
         "scripted": ScriptedRig,
         "openai": lambda: OpenAIRig(upstream, openai),
+        "anthropic": lambda: ForeignRig(upstream, anthropic, anthropic_message, anthropic_events),
+        "gemini": lambda: ForeignRig(upstream, gemini, gemini_response, gemini_chunks),
     }
-    return rigs[request.param]()
+    yield rigs[request.param]()
+    await anthropic.close()
+    await gemini.close()
 
 
 async def test_a_completion_is_whole(rig: Rig) -> None:

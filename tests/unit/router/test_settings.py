@@ -2,6 +2,7 @@ import math
 import pickle
 import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from router.errors import UnknownNamespace
 from router.settings import Mistake, Settings, SettingsError, load, parse
 from router.settings.lines import locate
 from router.settings.tables import SettingsFile
-from router.types import Mode, Share
+from router.types import Mode, Share, Usage
 
 EXAMPLE = Path(__file__).parents[3] / "router" / "scrimp.example.toml"
 ENVIRON = {"HOME": "/home/ada", "OPENAI_API_KEY": "sk-test-0123456789abcdef"}
@@ -222,6 +223,66 @@ def test_a_secret_in_the_file_is_a_mistake_that_is_not_printed(line: str) -> Non
     told = "\n".join(map(str, mistakes))
     assert mistakes[0].line == 2
     assert not re.search("abcdefghijklmnop|0123456789|f9a8b7c6", told)
+
+
+@pytest.mark.parametrize(
+    ("provider", "table", "kind", "base_url", "variable"),
+    [
+        ("anthropic", "", "anthropic", "https://api.anthropic.com/v1", "ANTHROPIC_API_KEY"),
+        (
+            "gemini",
+            "",
+            "gemini",
+            "https://generativelanguage.googleapis.com/v1beta",
+            "GEMINI_API_KEY",
+        ),
+        (
+            "mine",
+            'base_url = "https://api.anthropic.com/v1"',
+            "anthropic",
+            "https://api.anthropic.com/v1",
+            "ANTHROPIC_API_KEY",
+        ),
+        ("anthropic", 'base_url = "https://proxy/v1"', "openai", "https://proxy/v1", ""),
+        (
+            "proxy",
+            'kind = "anthropic"\nbase_url = "https://proxy/v1"',
+            "anthropic",
+            "https://proxy/v1",
+            "",
+        ),
+    ],
+)
+def test_another_provider_is_one_line(
+    provider: str, table: str, kind: str, base_url: str, variable: str
+) -> None:
+    """The wire is told by the address, without one by the name; what is said wins."""
+    text = f'[models.m]\nprovider = "{provider}"\n'
+    text += f"[providers.{provider}]\n{table}\n" if table else ""
+
+    found = settings_of(text).providers[provider]
+
+    assert (found.kind, found.base_url, found.keys[0].env) == (kind, base_url, variable)
+
+
+def test_prices_of_other_providers_are_known() -> None:
+    """What their prompt caches read and write has prices of its own."""
+    settings = settings_of(
+        '[models."claude-3-5-haiku-latest"]\nprovider = "anthropic"\n'
+        '[models."gemini-2.5-flash"]\nprovider = "gemini"\n'
+        '[routing]\nbaseline = "gemini-2.5-flash"\n'
+    )
+    plain = Usage(input_tokens=1_000_000, output_tokens=0)
+    cost = settings.prices.cost_nanos
+
+    for model in settings.models:
+        whole = cost(model, plain)
+        read = cost(model, replace(plain, cache_read_tokens=1_000_000))
+        assert whole is not None
+        assert read is not None
+        assert read < whole
+    written = cost("claude-3-5-haiku-latest", replace(plain, cache_write_tokens=1_000_000))
+    assert written == 1_000_000_000
 
 
 def test_a_provider_may_have_several_keys_by_weight() -> None:
