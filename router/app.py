@@ -358,6 +358,8 @@ def _upstreams(
                 provider_model=model.provider_model,
                 key_name=key.env,
                 weight=key.weight,
+                max_in_flight=settings.providers[model.provider].max_connections,
+                max_waiting=settings.providers[model.provider].max_waiting,
             )
             for key, adapter in adapters[model.provider]
         ]

@@ -22,7 +22,13 @@ from collections.abc import Mapping, Sequence
 
 
 class RouterError(Exception):
-    """The base of all."""
+    """The base of all.
+
+    Attributes:
+        retry_after_s: after how many seconds trying again may help; None: nobody knows.
+    """
+
+    retry_after_s: float | None = None
 
 
 class InvalidRequest(RouterError):
@@ -43,6 +49,8 @@ class NoModelFits(RouterError):
 
 class Overloaded(RouterError):
     """A bound on what may wait or run was reached."""
+
+    retry_after_s = 1.0
 
 
 class Stopping(RouterError):
@@ -102,10 +110,18 @@ class NoModelAvailable(RouterError):
         self,
         failures: Sequence[tuple[str, ProviderError]],
         passed_over: Mapping[str, str] | None = None,
+        retry_after_s: float | None = None,
     ) -> None:
-        """Take every attempt's model and error, in order, and why others were not asked."""
+        """Take every attempt's model and error, in order, and why others were not asked.
+
+        Args:
+            failures: every attempt's model and error, in order.
+            passed_over: by model, why it was not asked.
+            retry_after_s: until the first model may be asked again, where that is known.
+        """
         lines = [f"{model}: {error}" for model, error in failures]
         lines += [f"{model}: not asked, {why}" for model, why in (passed_over or {}).items()]
         listed = "; ".join(lines)
         super().__init__(f"no model answered after {len(failures)} attempts ({listed})")
         self.failures = tuple(failures)
+        self.retry_after_s = retry_after_s

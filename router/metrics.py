@@ -293,6 +293,14 @@ class Metrics(Collector):
         self._hedges = Tally(
             "scrimp_hedged_calls", "Second calls made beside a silent first one.", "model"
         )
+        self._crowd = Levels(
+            "scrimp_provider_calls",
+            "Calls to a provider: in flight, and waiting for one of them to end.",
+            *("provider", "state"),
+        )
+        self._shed = Tally(
+            "scrimp_shed_calls", "Calls for which a provider had no place in time.", "provider"
+        )
         self.registry = CollectorRegistry()
         self.registry.register(self)
 
@@ -369,6 +377,15 @@ class Metrics(Collector):
     def retry_denied(self, provider: str) -> None:
         """Count a call that was not repeated for want of budget."""
         self._denied.add((provider,))
+
+    def crowd(self, provider: str, n_in: int, n_waiting: int) -> None:
+        """Show how many calls a provider has, and how many wait."""
+        self._crowd.set((provider, "in_flight"), n_in)
+        self._crowd.set((provider, "waiting"), n_waiting)
+
+    def shed(self, provider: str) -> None:
+        """Count a call that found no place."""
+        self._shed.add((provider,))
 
     def hedged(self, model: str) -> None:
         """Count a second call beside a silent one."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
@@ -16,7 +17,7 @@ from google.protobuf.message import DecodeError, Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from router.errors import InvalidRequest, Overloaded, Stopping
+from router.errors import InvalidRequest, Overloaded, RouterError, Stopping
 from router.faces.statuses import status_of
 from router.settings.tables import Limits
 from scrimp.v1 import (
@@ -37,6 +38,7 @@ _MODULES: tuple[ModuleType, ...] = (
 )
 _ENDLESS = frozenset({"/scrimp.v1.Savings/WatchSavings"})
 CALLER_KEY = "scrimp-caller"
+_PUSHBACK_KEY = "grpc-retry-pushback-ms"
 DEFAULT_CALLER = "local"
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -195,7 +197,19 @@ async def _abort(context: Context, error: Exception) -> None:
             grpc.StatusCode.INTERNAL,
             f"scrimp failed unexpectedly ({type(error).__name__}); its log says more",
         )
-    await context.abort(status, str(error) or "the deadline passed before the work was done")
+    await context.abort(
+        status,
+        str(error) or "the deadline passed before the work was done",
+        _pushback(error),
+    )
+
+
+def _pushback(error: Exception) -> tuple[tuple[str, str], ...]:
+    """Say when to come back, in the trailing metadata that gRPC's own retries heed."""
+    after_s = error.retry_after_s if isinstance(error, RouterError) else None
+    if after_s is None or not math.isfinite(after_s):
+        return ()
+    return ((_PUSHBACK_KEY, str(math.ceil(after_s * 1e3))),)
 
 
 def parser(message_class: type[M]) -> Callable[[bytes], M | Malformed]:

@@ -12,13 +12,14 @@ import math
 import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from typing import cast
 from zlib import crc32
 
-from router.errors import NoModelAvailable, ProviderError
+from router.errors import NoModelAvailable, Overloaded, ProviderError, RouterError
 from router.fallback.budget import RetryBudget
 from router.fallback.circuit import Circuit, CircuitState
+from router.fallback.gate import Gate
 from router.fallback.hedge import raced
 from router.fallback.plan import Plan, Standing
 from router.fallback.upstream import Patience, Upstream
@@ -69,6 +70,7 @@ class Fallback:
         self._draw = draw
         self._sleep = asyncio.sleep if sleep is None else sleep
         ways = [way for model in upstreams.values() for way in model]
+        self._gates = {way.provider_name: self._gate(way) for way in ways}
         self._standing = Standing(
             circuits={way: self._circuit(way, now_s) for way in ways},
             budgets={
@@ -77,6 +79,12 @@ class Fallback:
             },
             on_denied=self._metrics.retry_denied,
         )
+
+    def _gate(self, way: Upstream) -> Gate:
+        def changed(n_in: int, n_waiting: int) -> None:
+            self._metrics.crowd(way.provider_name, n_in, n_waiting)
+
+        return Gate(way.provider_name, way.max_in_flight, way.max_waiting, changed)
 
     def _circuit(self, way: Upstream, now_s: Callable[[], float]) -> Circuit:
         def changed(state: CircuitState) -> None:
@@ -101,6 +109,7 @@ class Fallback:
                 limit, by the next model as well.
             ProviderError: the answer broke off after its first piece.
             NoModelAvailable: nobody answered.
+            Overloaded: nobody could be asked for want of a place among the providers' calls.
         """
         plan = self._plan(chain, request)
         walk.passed_over = plan.passed_over
@@ -121,11 +130,11 @@ class Fallback:
                 if has_begun:
                     raise
                 _raise_if_final(plan.failures)
+            except Overloaded:
+                pass  # the plan knows, and asks the next
             else:
                 return
-        if plan.failures and not plan.failures[-1][1].is_retryable:
-            raise plan.failures[-1][1]
-        raise NoModelAvailable(plan.failures, plan.passed_over)
+        raise _nobody(plan)
 
     def _plan(self, chain: Sequence[str], request: ChatRequest) -> Plan:
         ends_at = math.inf if request.deadline_at is None else request.deadline_at
@@ -146,8 +155,7 @@ class Fallback:
         """Make one call; hedged, where that is wished, by a second one."""
 
         def attempt(way: Upstream) -> Events:
-            plan.asked(way)
-            return self._attempt(plan, way, request, walk, is_streamed)
+            return self._let_in(plan, way, request, walk, is_streamed)
 
         after_s = self._patience.hedge_after_s
         if after_s is None:
@@ -169,11 +177,29 @@ class Fallback:
 
         return raced(first, second, self._sleep(after_s), lost)
 
+    async def _let_in(
+        self, plan: Plan, upstream: Upstream, request: ChatRequest, walk: Walk, is_streamed: bool
+    ) -> Events:
+        """Wait for a place among the provider's calls, and make one."""
+        gate = self._gates[upstream.provider_name]
+        async with AsyncExitStack() as place:
+            try:
+                await place.enter_async_context(gate.passed(self._patience.max_backoff_s))
+            except Overloaded as error:
+                self._metrics.shed(upstream.provider_name)
+                plan.crowded(upstream, error)
+                raise
+            attempt = self._attempt(plan, upstream, request, walk, is_streamed)
+            async with aclosing(attempt) as events:
+                async for event in events:
+                    yield event
+
     async def _attempt(
         self, plan: Plan, upstream: Upstream, request: ChatRequest, walk: Walk, is_streamed: bool
     ) -> Events:
         """Make one call and note it; the completion comes last."""
         sending = Sending()
+        plan.asked(upstream)
         walk.begin(upstream, sending)
         call = ModelCall(
             model=upstream.provider_model,
@@ -203,6 +229,16 @@ class Fallback:
         finally:
             if not is_judged:
                 plan.left(upstream)
+
+
+def _nobody(plan: Plan) -> RouterError:
+    """Return what to tell where nobody answered."""
+    if not plan.failures and plan.is_crowded:
+        listed = "; ".join(f"{model}: {why}" for model, why in plan.passed_over.items())
+        return Overloaded(f"no model has a place for another call ({listed})")
+    if plan.failures and not plan.failures[-1][1].is_retryable:
+        return plan.failures[-1][1]
+    return NoModelAvailable(plan.failures, plan.passed_over, plan.free_in_s())
 
 
 def _raise_if_final(failures: Sequence[tuple[str, ProviderError]]) -> None:

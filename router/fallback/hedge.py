@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any, TypeVar
 
-from router.errors import ProviderError
+from router.errors import Overloaded, ProviderError
 
 T = TypeVar("T")
 Racer = AsyncGenerator[T, None]
@@ -29,7 +29,7 @@ async def raced(
         on_lost: told which of them was stopped.
 
     Raises:
-        ProviderError: the last one's, where both failed.
+        ProviderError, Overloaded: the last one's, where both failed.
     """
     racers: dict[asyncio.Future[Any], Racer[T]] = {_begin(first): first}
     alarm: asyncio.Future[None] | None = asyncio.ensure_future(timer)
@@ -42,7 +42,7 @@ async def raced(
                 racer = racers.pop(begun)
                 try:
                     event = begun.result()
-                except ProviderError:
+                except (ProviderError, Overloaded):
                     if not racers:
                         raise
                     continue  # the other one may still answer

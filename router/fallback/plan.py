@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from router.errors import ProviderError
+from router.errors import Overloaded, ProviderError
 from router.fallback.budget import RetryBudget
 from router.fallback.circuit import Circuit
 from router.fallback.upstream import Patience, Upstream
@@ -90,6 +90,7 @@ class Plan:
         self._earned: set[str] = set()
         self.failures: list[tuple[str, ProviderError]] = []
         self.passed_over: dict[str, str] = {}
+        self.is_crowded = False
 
     def next(self) -> Turn | None:
         """Return the next call; None: nobody is left to ask."""
@@ -126,6 +127,20 @@ class Plan:
     def left(self, upstream: Upstream) -> None:
         """Note that a call was given up, without a verdict on it."""
         self._standing.circuits[upstream].left()
+
+    def crowded(self, upstream: Upstream, error: Overloaded) -> None:
+        """Note that a call found no place among its provider's; its other models have none, too."""
+        self.is_crowded = True
+        for model in self._models:
+            if any(way.provider_name == upstream.provider_name for way in model.ways):
+                model.is_done = True
+                self.passed_over[model.name] = str(error)
+
+    def free_in_s(self) -> float | None:
+        """Return the seconds until the first of the models may be asked again; None: any may."""
+        waits = [self._wait_s(way) for model in self._models for way in model.ways]
+        soonest = min(waits, default=0.0)
+        return soonest if soonest > 0 else None
 
     def failed(self, upstream: Upstream, error: ProviderError) -> None:
         """Note that a call failed."""
@@ -178,8 +193,10 @@ class Plan:
         if not held:
             return None
         soonest = min(held, key=self._wait_s)
-        wait_s = self._wait_s(soonest)
-        return Turn(soonest, wait_s) if self._is_worth_waiting(wait_s) else None
+        asked_s = self._wait_s(soonest)
+        if not self._is_worth_waiting(asked_s):
+            return None
+        return Turn(soonest, asked_s + self._patience.backoff_s * self._draw())  # not all at once
 
     def _last_resort(self) -> Turn | None:
         for model in self._models:
@@ -201,7 +218,7 @@ class Plan:
         return False
 
     def _is_worth_waiting(self, wait_s: float) -> bool:
-        return wait_s <= min(self._patience.max_backoff_s, self._time_left_s())
+        return wait_s == 0 or wait_s <= min(self._patience.max_backoff_s, self._time_left_s())
 
     def _backoff_s(self, model: _Model, way: Upstream) -> float:
         if model.last is None or _is_another_account(model.last, way):

@@ -19,6 +19,8 @@ class Upstream:
         provider_model: the provider's own name of the model.
         key_name: the environment variable that the key is from; empty: none is sent.
         weight: share of the model's calls that go this way, against its other ways.
+        max_in_flight: calls to the provider at once, over all its models and keys.
+        max_waiting: calls that wait for one of them to end.
     """
 
     model: str
@@ -27,6 +29,8 @@ class Upstream:
     provider_model: str
     key_name: str = ""
     weight: float = 1.0
+    max_in_flight: int = 512
+    max_waiting: int = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +46,8 @@ class Patience:
         tries_per_model: calls to one model before the next is asked.
         backoff_s: mean wait before the same model is asked again; doubles each time; drawn evenly
             from 0 to twice the mean, so that those who failed together come back apart.
-        max_backoff_s: longest wait, and the longest Retry-After that is waited for; above it the
-            next model is asked at once.
+        max_backoff_s: longest wait before a call, be it for a retry, for what Retry-After asks, or
+            for a place among the provider's calls; above it the next model is asked.
         retry_share: repeated calls to a provider per request that goes there.
         retry_burst: repeated calls that may be saved up.
         hedge_after_s: seconds without an answer after which a second call is made beside the

@@ -161,6 +161,7 @@ def _build(
             keys=_keys(table, environ),
             prices_from=table.prices_from,
             max_connections=table.max_connections,
+            max_waiting=table.max_waiting,
         )
         for name, table in file.providers.items()
     }

@@ -153,7 +153,8 @@ class RoutingTable(Table):
         tries_per_model: calls to one model before the next is asked.
         backoff_s: mean pause before the same model is asked again; doubles each time; drawn evenly
             from 0 to twice the mean.
-        max_backoff_s: longest pause, and the longest Retry-After that is waited for.
+        max_backoff_s: longest pause, and the longest Retry-After that is waited for; also the
+            longest wait for a place among a provider's calls.
         retry_share: repeated calls to a provider, per request that goes there; in an outage it gets
             no more than so many on top. Calls to the next model are no repetition.
         retry_burst: repeated calls that may be saved up.
@@ -196,6 +197,7 @@ class ProviderTable(Table):
     api_key_envs: dict[str, Weight] = {}
     prices_from: str = ""
     max_connections: Annotated[int, Field(ge=1, le=10_000)] = 512
+    max_waiting: Annotated[int, Field(ge=0, le=100_000)] = 256
 
 
 class ModelTable(Table):

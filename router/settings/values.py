@@ -61,7 +61,8 @@ class Provider:
         base_url: without a slash at its end; empty for ``scripted``.
         keys: at least one; where several are set, those that are not are left out.
         prices_from: id of a ``genai-prices`` provider whose prices hold; empty: found by base_url.
-        max_connections: open connections at most.
+        max_connections: calls at once, over all its models and keys.
+        max_waiting: calls that wait for one of them to end; one more goes to the next model.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Provider:
     keys: tuple[Key, ...]
     prices_from: str
     max_connections: int
+    max_waiting: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

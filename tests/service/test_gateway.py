@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import grpc
@@ -78,6 +79,29 @@ async def test_a_decision_says_whose_circuit_was_open(tmp_path: Path) -> None:
     by_name = {one.model: one.rejection for one in done.report.routing.candidates}
     assert by_name["small"].startswith("circuit open until")
     assert "pay first" not in by_name["small"]  # another caller's error may quote its prompt
+
+
+async def test_load_that_no_provider_has_a_place_for_is_shed(tmp_path: Path) -> None:
+    """RESOURCE_EXHAUSTED, and the time after which gRPC's own retries come back."""
+    places = {"providers.puppet.max_connections": 1, "providers.puppet.max_waiting": 0}
+    async with (
+        serving(tmp_path / "data", overrides=places) as service,
+        service.client("crowded") as client,
+    ):
+        gate = service.puppet.hold("Who built the first bridge?")
+        first = asyncio.create_task(client.complete("Who built the first bridge?"))
+        await asyncio.wait_for(gate.reached.wait(), 5)
+
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await client.complete("Which river is the longest?")
+        gate.open()
+        await first
+
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert ("grpc-retry-pushback-ms", "1000") in tuple(caught.value.trailing_metadata())
+        sums = await totals(client, "crowded")
+    assert dict(sums.n_by_outcome) == {"miss": 1, "failed": 1}
+    assert sums.n_attempts == 1
 
 
 async def test_the_same_question_is_answered_from_the_cache(

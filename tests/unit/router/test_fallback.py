@@ -151,7 +151,8 @@ async def test_retry_after_is_honoured() -> None:
 
     await answer(tested, ["small"])
 
-    assert waits == [3.0]
+    assert len(waits) == 1
+    assert 3.0 <= waits[0] < 3.3
 
 
 async def test_a_retry_after_that_is_too_long_means_the_next_model() -> None:

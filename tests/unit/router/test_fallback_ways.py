@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,13 @@ import pytest
 from fakes import FakeClock
 from fakes_requests import chat
 
-from router.errors import NoModelAvailable, ProviderRejected, ProviderTimeout, ProviderUnavailable
+from router.errors import (
+    NoModelAvailable,
+    Overloaded,
+    ProviderRejected,
+    ProviderTimeout,
+    ProviderUnavailable,
+)
 from router.fallback import CircuitRule, Fallback, Patience, Upstream, Walk
 from router.metrics import Metrics
 from router.ports import ModelCall
@@ -44,6 +50,7 @@ class World:
     clock: FakeClock = field(default_factory=FakeClock)
     waits: list[float] = field(default_factory=list)
     metrics: Metrics = field(default_factory=Metrics)
+    max_in_flight: int = 100
 
     def __post_init__(self) -> None:
         self.keys: dict[str, ScriptedProvider] = {}
@@ -59,6 +66,8 @@ class World:
                 provider_model=model,
                 key_name=key,
                 weight=self.weights.get(name, 1.0),
+                max_in_flight=self.max_in_flight,
+                max_waiting=0,
             )
             upstreams.setdefault(model, []).append(way)
         self.tested = Fallback(
@@ -92,6 +101,39 @@ class World:
             for sample in family.samples
             if sample.name == name
         }
+
+
+class Slow(ScriptedProvider):
+    """Answers when told to; remembers whether it was stopped."""
+
+    def __init__(self, text: str, *, usage: Usage | None = USAGE) -> None:
+        super().__init__()
+        self.completion = Completion(answer=Answer(text=text), usage=usage)
+        self.go = asyncio.Event()
+        self.was_stopped = False
+
+    async def complete(self, call: ModelCall) -> Completion:
+        """Wait, then answer."""
+        self.calls.append(call.model)
+        try:
+            await self.go.wait()
+        except asyncio.CancelledError:
+            self.was_stopped = True
+            raise
+        return self.completion
+
+    async def stream(self, call: ModelCall) -> AsyncIterator[Delta | Completion]:
+        """Wait, then answer in two events."""
+        whole = await self.complete(call)
+        yield Delta(text=whole.answer.text)
+        yield whole
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Let others run until something is so."""
+    async with asyncio.timeout(5):
+        while not is_so():  # noqa: ASYNC110  nothing tells when it is
+            await asyncio.sleep(0)
 
 
 # ---- keys -------------------------------------------------------------------------------------
@@ -192,9 +234,11 @@ async def test_a_refused_account_is_not_asked_before_its_time() -> None:
     with pytest.raises(NoModelAvailable):
         await world.ask("a")
 
-    with pytest.raises(NoModelAvailable, match=r"0 attempts \(a: not asked, circuit open until"):
+    told = r"0 attempts \(a: not asked, circuit open until"
+    with pytest.raises(NoModelAvailable, match=told) as caught:
         await world.ask("a")
 
+    assert caught.value.retry_after_s == 10.0
     assert world.n_calls("a") == 1
 
 
@@ -228,7 +272,7 @@ async def test_retry_after_holds_for_every_request() -> None:
 
     assert await world.ask("a") == "done"
 
-    assert world.waits == [3.0, 3.0]
+    assert world.waits == [3.125, 3.125]  # and a little more, drawn: not all come back at once
 
 
 async def test_a_retry_after_beyond_the_deadline_means_the_next_model() -> None:
@@ -253,33 +297,45 @@ async def test_repeats_are_bounded_by_the_budget_and_the_next_model_is_not() -> 
     assert world.shown("scrimp_retries_denied_total")["of-a",] == 8
 
 
+# ---- places -----------------------------------------------------------------------------------
+
+
+async def test_a_provider_without_a_place_is_passed_over() -> None:
+    """The next one answers; it is no failure of anybody's, and it is counted."""
+    slow = Slow("late")
+    world = World({"a": "", "b": "from b"}, providers={"a": slow}, max_in_flight=1)
+    first = asyncio.create_task(world.ask("a", "b"))
+    await until(lambda: bool(slow.calls))
+    walk = Walk()
+
+    assert await world.ask("a", "b", walk=walk) == "from b"
+
+    assert "1 calls in flight" in walk.passed_over["a"]
+    assert world.shown("scrimp_shed_calls_total")["of-a",] == 1
+    assert world.shown("scrimp_provider_calls")["of-a", "in_flight"] == 1
+    slow.go.set()
+    assert await first == "late"
+    assert world.shown("scrimp_provider_calls")["of-a", "in_flight"] == 0
+
+
+async def test_where_nobody_has_a_place_the_caller_is_told_to_come_back() -> None:
+    """No call is made, and none is accounted."""
+    slow = Slow("late")
+    world = World({"a": ""}, providers={"a": slow}, max_in_flight=1)
+    first = asyncio.create_task(world.ask("a"))
+    await until(lambda: bool(slow.calls))
+    walk = Walk()
+
+    with pytest.raises(Overloaded, match="no model has a place") as caught:
+        await world.ask("a", walk=walk)
+
+    assert caught.value.retry_after_s
+    assert walk.attempts == []
+    slow.go.set()
+    await first
+
+
 # ---- hedges -----------------------------------------------------------------------------------
-
-
-class Slow(ScriptedProvider):
-    """Answers when told to; remembers whether it was stopped."""
-
-    def __init__(self, text: str, *, usage: Usage | None = USAGE) -> None:
-        super().__init__()
-        self.completion = Completion(answer=Answer(text=text), usage=usage)
-        self.go = asyncio.Event()
-        self.was_stopped = False
-
-    async def complete(self, call: ModelCall) -> Completion:
-        """Wait, then answer."""
-        self.calls.append(call.model)
-        try:
-            await self.go.wait()
-        except asyncio.CancelledError:
-            self.was_stopped = True
-            raise
-        return self.completion
-
-    async def stream(self, call: ModelCall) -> AsyncIterator[Delta | Completion]:
-        """Wait, then answer in two events."""
-        whole = await self.complete(call)
-        yield Delta(text=whole.answer.text)
-        yield whole
 
 
 HEDGED = {"hedge_after_s": 1.0}
@@ -320,9 +376,7 @@ async def test_a_hedge_that_fails_leaves_the_first_call_running() -> None:
     slow = Slow("late")
     world = World({"a": "", "b": DOWN}, providers={"a": slow}, patience=HEDGED)
     asking = asyncio.create_task(world.ask("a", "b"))
-    async with asyncio.timeout(5):
-        while not world.keys["b"].calls:  # noqa: ASYNC110  nothing tells when it is
-            await asyncio.sleep(0)
+    await until(lambda: bool(world.keys["b"].calls))
 
     slow.go.set()
 
@@ -342,9 +396,7 @@ async def test_a_caller_who_leaves_stops_both() -> None:
     world = World({"a": "", "b": ""}, providers={"a": one, "b": two}, patience=HEDGED)
     walk = Walk()
     asking = asyncio.create_task(world.ask("a", "b", walk=walk))
-    async with asyncio.timeout(5):
-        while not two.calls:  # noqa: ASYNC110  nothing tells when it is
-            await asyncio.sleep(0)
+    await until(lambda: bool(two.calls))
 
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
@@ -362,9 +414,7 @@ async def test_two_that_answer_together_are_both_paid_and_one_is_told() -> None:
     world = World({"a": "", "b": ""}, providers={"a": one, "b": two}, patience=HEDGED)
     walk = Walk()
     asking = asyncio.create_task(world.ask("a", "b", walk=walk))
-    async with asyncio.timeout(5):
-        while not two.calls:  # noqa: ASYNC110  nothing tells when it is
-            await asyncio.sleep(0)
+    await until(lambda: bool(two.calls))
 
     one.go.set()
     two.go.set()
