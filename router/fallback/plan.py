@@ -150,7 +150,8 @@ class Plan:
         model.last = (upstream, error)
         if error.is_account_fault:
             model.ways.remove(upstream)
-        model.is_done = not model.ways or not (error.is_repeatable or error.is_account_fault)
+        if not model.ways or not (error.is_repeatable or error.is_account_fault):
+            model.is_done = True
 
     def _model(self, upstream: Upstream) -> _Model:
         return next(model for model in self._models if model.name == upstream.model)
@@ -223,9 +224,6 @@ class Plan:
     def _backoff_s(self, model: _Model, way: Upstream) -> float:
         if model.last is None or _is_another_account(model.last, way):
             return 0.0
-        error = model.last[1]
-        if way is model.last[0] and error.retry_after_s is not None:
-            return error.retry_after_s
         mean_s: float = self._patience.backoff_s * 2 ** (model.n_tries - 1)
         return min(2 * mean_s * self._draw(), self._patience.max_backoff_s)
 

@@ -145,7 +145,7 @@ def request_body(model: str, request: ChatRequest) -> dict[str, Any]:
         "tools": tools or None,
         "tool_choice": choice,
         "temperature": None if sampling.temperature is None else min(sampling.temperature, 1.0),
-        "top_p": sampling.top_p,
+        "top_p": None if sampling.top_p == 1.0 else sampling.top_p,  # some models take one of both
         "stop_sequences": list(sampling.stop) or None,
         "thinking": thinking,
     }

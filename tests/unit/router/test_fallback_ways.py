@@ -129,6 +129,21 @@ class Slow(ScriptedProvider):
         yield whole
 
 
+class Fails(ScriptedProvider):
+    """Fails after a while."""
+
+    def __init__(self, clock: FakeClock, *, after_s: float) -> None:
+        super().__init__()
+        self._clock = clock
+        self._after_s = after_s
+
+    async def complete(self, call: ModelCall) -> Completion:
+        """Let time pass, then fail."""
+        self.calls.append(call.model)
+        self._clock.advance(self._after_s)
+        raise DOWN
+
+
 async def until(is_so: Callable[[], bool]) -> None:
     """Let others run until something is so."""
     async with asyncio.timeout(5):
@@ -273,6 +288,20 @@ async def test_retry_after_holds_for_every_request() -> None:
     assert await world.ask("a") == "done"
 
     assert world.waits == [3.125, 3.125]  # and a little more, drawn: not all come back at once
+
+
+async def test_a_retry_after_that_has_passed_is_not_waited_for_again() -> None:
+    """While the others were asked, its time came: what is left is the usual pause."""
+    clock = FakeClock()
+    world = World(
+        {"a": [BUSY, "back"], "b": ""},
+        providers={"b": Fails(clock, after_s=3.0)},
+        clock=clock,
+        patience={"max_backoff_s": 2.0},
+    )
+
+    assert await world.ask("a", "b") == "back"
+    assert world.waits == [0.25]
 
 
 async def test_a_retry_after_beyond_the_deadline_means_the_next_model() -> None:
