@@ -51,6 +51,17 @@ def test_a_good_file_says_what_would_run(tmp_path: Path) -> None:
     assert "warning" not in text
 
 
+def test_every_key_is_told_by_the_name_of_its_variable(tmp_path: Path) -> None:
+    """With its weight, where there are several; never the key."""
+    text = "[providers.openai]\napi_key_envs = { KEY_A = 3.0, KEY_B = 1.0 }\n"
+
+    status, told = run(file_of(tmp_path, text), {"KEY_A": KEY, "KEY_B": KEY})
+
+    assert status == 0
+    assert "(key in KEY_A: set, weight 3, key in KEY_B: set)" in told
+    assert KEY not in told
+
+
 def test_what_audits_may_cost_is_told(tmp_path: Path) -> None:
     """Share and budget where hits are audited, a plain word where none is."""
     off = run(file_of(tmp_path, ""))[1]
