@@ -289,7 +289,8 @@ class Candidate:
         model: its name in the settings.
         p_adequate: calibrated P(its answer is adequate) in [0, 1].
         expected_cost_nanos: for this request, None when its price is unknown.
-        rejection: why it was not taken; empty for the chosen one and its fallbacks.
+        rejection: why it was not taken; empty for the chosen one and its fallbacks, unless one of
+            them could not be asked when its turn came.
     """
 
     model: str

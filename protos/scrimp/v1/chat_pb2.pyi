@@ -854,7 +854,9 @@ class Candidate(_message.Message):
     expected_cost_usd_nanos: _builtins.int
     """For this request; absent when the price is unknown."""
     rejection: _builtins.str
-    """Why it was not taken; empty for the chosen one."""
+    """Why it was not taken; empty for the chosen one and its fallbacks, except for one that could not be
+    asked when its turn came (its circuit was open, or its provider had no place for another call).
+    """
     def __init__(
         self,
         *,

@@ -27,6 +27,12 @@ if _version_not_supported:
 
 class GatewayStub:
     """For apps that let scrimp call the model.
+
+    Where no model answers, the status is RESOURCE_EXHAUSTED (none has a place for another call),
+    UNAVAILABLE (all that were asked failed, or none may be asked now), FAILED_PRECONDITION (the request
+    itself was refused) or DEADLINE_EXCEEDED. The trailing metadata grpc-retry-pushback-ms says after
+    how many milliseconds trying again may help, where that is known. A stream that has begun ends with
+    UNAVAILABLE or DEADLINE_EXCEEDED when its model fails: another model's words are never added to it.
     """
 
     def __init__(self, channel):
@@ -49,6 +55,12 @@ class GatewayStub:
 
 class GatewayServicer:
     """For apps that let scrimp call the model.
+
+    Where no model answers, the status is RESOURCE_EXHAUSTED (none has a place for another call),
+    UNAVAILABLE (all that were asked failed, or none may be asked now), FAILED_PRECONDITION (the request
+    itself was refused) or DEADLINE_EXCEEDED. The trailing metadata grpc-retry-pushback-ms says after
+    how many milliseconds trying again may help, where that is known. A stream that has begun ends with
+    UNAVAILABLE or DEADLINE_EXCEEDED when its model fails: another model's words are never added to it.
     """
 
     def Complete(self, request, context):
@@ -89,6 +101,12 @@ def add_GatewayServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class Gateway:
     """For apps that let scrimp call the model.
+
+    Where no model answers, the status is RESOURCE_EXHAUSTED (none has a place for another call),
+    UNAVAILABLE (all that were asked failed, or none may be asked now), FAILED_PRECONDITION (the request
+    itself was refused) or DEADLINE_EXCEEDED. The trailing metadata grpc-retry-pushback-ms says after
+    how many milliseconds trying again may help, where that is known. A stream that has begun ends with
+    UNAVAILABLE or DEADLINE_EXCEEDED when its model fails: another model's words are never added to it.
     """
 
     @staticmethod

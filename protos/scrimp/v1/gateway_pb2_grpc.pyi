@@ -27,7 +27,14 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class GatewayStub:
-    """For apps that let scrimp call the model."""
+    """For apps that let scrimp call the model.
+
+    Where no model answers, the status is RESOURCE_EXHAUSTED (none has a place for another call),
+    UNAVAILABLE (all that were asked failed, or none may be asked now), FAILED_PRECONDITION (the request
+    itself was refused) or DEADLINE_EXCEEDED. The trailing metadata grpc-retry-pushback-ms says after
+    how many milliseconds trying again may help, where that is known. A stream that has begun ends with
+    UNAVAILABLE or DEADLINE_EXCEEDED when its model fails: another model's words are never added to it.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -42,7 +49,14 @@ class GatewayStub:
 
 @_typing.type_check_only
 class GatewayAsyncStub(GatewayStub):
-    """For apps that let scrimp call the model."""
+    """For apps that let scrimp call the model.
+
+    Where no model answers, the status is RESOURCE_EXHAUSTED (none has a place for another call),
+    UNAVAILABLE (all that were asked failed, or none may be asked now), FAILED_PRECONDITION (the request
+    itself was refused) or DEADLINE_EXCEEDED. The trailing metadata grpc-retry-pushback-ms says after
+    how many milliseconds trying again may help, where that is known. A stream that has begun ends with
+    UNAVAILABLE or DEADLINE_EXCEEDED when its model fails: another model's words are never added to it.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Complete: _aio.UnaryUnaryMultiCallable[_gateway_pb2.CompleteRequest, _gateway_pb2.CompleteResponse]  # type: ignore[assignment]
@@ -53,7 +67,14 @@ class GatewayAsyncStub(GatewayStub):
     """
 
 class GatewayServicer(metaclass=_abc_1.ABCMeta):
-    """For apps that let scrimp call the model."""
+    """For apps that let scrimp call the model.
+
+    Where no model answers, the status is RESOURCE_EXHAUSTED (none has a place for another call),
+    UNAVAILABLE (all that were asked failed, or none may be asked now), FAILED_PRECONDITION (the request
+    itself was refused) or DEADLINE_EXCEEDED. The trailing metadata grpc-retry-pushback-ms says after
+    how many milliseconds trying again may help, where that is known. A stream that has begun ends with
+    UNAVAILABLE or DEADLINE_EXCEEDED when its model fails: another model's words are never added to it.
+    """
 
     @_abc_1.abstractmethod
     def Complete(
