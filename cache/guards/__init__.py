@@ -33,7 +33,7 @@ from cache.guards.finding import Difference, Guards, n_other
 from cache.guards.form import other_case, other_marks
 from cache.guards.names import other_name, rival_entities
 from cache.guards.polarity import other_polarity
-from cache.guards.roles import other_joiner, roles_swapped
+from cache.guards.roles import other_direction, other_joiner, roles_swapped
 from cache.guards.spans import (
     other_code,
     other_identifiers,
@@ -64,6 +64,7 @@ _GUARDS: Guards = (
             other_contrast,
             other_way,
             roles_swapped,
+            other_direction,
             other_joiner,
             counts_alone,
             narrower,

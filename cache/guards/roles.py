@@ -117,6 +117,39 @@ def _has_comma(text: str, first: str, last: str) -> bool:
     return 0 <= start < end and "," in lowered[start:end]
 
 
+def other_direction(a: Facts, b: Facts) -> Difference | None:
+    """From one place to another, against between the two in the other order.
+
+    In one order people mean the same by both; turned round, some mean the way back.
+    """
+    if ("between" in a.vocabulary) is ("between" in b.vocabulary):
+        return None
+    one, two = (
+        (_ends(a, "between", "and"), _ends(b, "from", "to"))
+        if "between" in a.vocabulary
+        else (_ends(a, "from", "to"), _ends(b, "between", "and"))
+    )
+    if not one or not two or one == two or one != two[::-1]:
+        return None
+    return Difference(" ".join(one), " ".join(two), is_firm=True)
+
+
+_MOST_BETWEEN = 6  # words of a place's name
+
+
+def _ends(text: Facts, before: str, amid: str) -> tuple[str, str] | None:
+    """Return the first words of two places that "from ... to", "between ... and" name."""
+    words = text.words
+    if before not in text.vocabulary:
+        return None
+    start = words.index(before) + 1
+    within = words[start : start + _MOST_BETWEEN]
+    if amid not in within[1:]:
+        return None
+    end = start + within.index(amid, 1) + 1
+    return (words[start], words[end]) if end < len(words) else None
+
+
 _JOINED = re.compile(r"\b([^\W\d_]{3,}) (and|or) ([^\W\d_]{3,})\b")
 
 

@@ -19,6 +19,7 @@ VETOED = [
     ("sort an array smallest to largest", "sort an array in descending order"),
     ("top customers by order value", "top customers by order count"),
     ("basic -> pro, how to change plan", "pro -> basic, how to change plan"),
+    ("flights between San Diego and Rome", "show me the flights from Rome to San Diego"),
 ]
 DOUBTED = [
     ("how do I sort posts for one user", "how do I sort posts for all users"),
@@ -37,6 +38,9 @@ PASSING = [
     ("how many authors are there", "what is the number of authors"),
     ("how many people live in Peru", "population of Peru"),
     ("mute all chats at once", "mute all chats while driving"),
+    ("flights between San Diego and Rome", "show me the flights from San Diego to Rome"),
+    ("trains between Oslo and Bergen", "trains between Bergen and Oslo"),
+    ("what is between", "from here to there"),
 ]
 
 
