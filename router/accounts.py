@@ -41,7 +41,7 @@ class Accountant:
     """Writes the line of a request; the arithmetic is ``router.ledger.accounting``'s.
 
     Args:
-        baseline_model: what all traffic would go to without scrimp.
+        baseline_model: what traffic that names no baseline would go to without scrimp.
         price: ``(model, usage)`` to nano-dollars.
         now_s: seconds since the epoch.
     """
@@ -56,6 +56,7 @@ class Accountant:
     ) -> LedgerLine:
         """Return the line as it stands now."""
         request = decision.request
+        baseline = request.wishes.baseline_model or self._baseline_model
         figures = (
             opened(delivered.outcome)
             if delivered.is_open
@@ -63,7 +64,7 @@ class Accountant:
                 outcome=delivered.outcome,
                 attempts=delivered.attempts,
                 usage=delivered.usage,
-                baseline_model=self._baseline_model,
+                baseline_model=baseline,
                 price=self._price,
             )
         )
@@ -86,12 +87,12 @@ class Accountant:
             p_right=p_right,
             age_s=age_s,
             model=delivered.model,
-            baseline_model=self._baseline_model,
+            baseline_model=baseline,
             usage=delivered.usage,
             cost_nanos=figures.cost_nanos,
             baseline_nanos=figures.baseline_nanos,
             attempts=tuple(delivered.attempts),
-            shadow=self._shadow(decision, delivered),
+            shadow=self._shadow(decision, delivered, baseline),
             stage_ms=decision.clock.readings(),
             status=delivered.status,
             scorer=decision.routing.scorer if decision.routing else "",
@@ -126,22 +127,23 @@ class Accountant:
             cost_nanos=figures.cost_nanos,
             baseline_nanos=figures.baseline_nanos,
             attempts=tuple(attempts),
-            shadow=line.shadow and self._would_be(line.shadow.outcome, line.shadow.model, usage),
+            shadow=line.shadow
+            and self._would_be(line.shadow.outcome, line.shadow.model, usage, line.baseline_model),
         )
 
-    def _shadow(self, decision: Decision, delivered: Delivered) -> Shadow | None:
+    def _shadow(self, decision: Decision, delivered: Delivered, baseline: str) -> Shadow | None:
         """Say what mode on would have done; its savings rest on the delivered answer's tokens."""
         if decision.hit is not None and not decision.is_served:
             outcome = Outcome.EXACT if decision.hit.is_exact else Outcome.NEAR
-            return self._would_be(outcome, decision.hit.head.model, delivered.usage)
+            return self._would_be(outcome, decision.hit.head.model, delivered.usage, baseline)
         if decision.would_be is None:
             return None
-        return self._would_be(Outcome.MISS, decision.would_be.chain[0], delivered.usage)
+        return self._would_be(Outcome.MISS, decision.would_be.chain[0], delivered.usage, baseline)
 
-    def _would_be(self, outcome: Outcome, model: str, usage: Usage | None) -> Shadow:
+    def _would_be(self, outcome: Outcome, model: str, usage: Usage | None, baseline: str) -> Shadow:
         cost = 0 if outcome in _HITS else self._cost(model, usage)
-        baseline = self._cost(self._baseline_model, usage)
-        saved = None if baseline is None or cost is None else baseline - cost
+        without = self._cost(baseline, usage)
+        saved = None if without is None or cost is None else without - cost
         return Shadow(outcome=outcome, model=model, saved_nanos=saved)
 
     def _cost(self, model: str, usage: Usage | None) -> int | None:

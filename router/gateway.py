@@ -40,7 +40,19 @@ class Answered:
     routing: Routing | None
 
 
-Event = Delta | Answered
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """What is known of a streamed request before its first piece.
+
+    Attributes:
+        line: what the ledger will hold, as far as it is known; of a hit all of it. Its model is the
+            one that answers.
+    """
+
+    line: LedgerLine
+
+
+Event = Begun | Delta | Answered
 
 
 class Gateway:
@@ -62,12 +74,13 @@ class Gateway:
     async def complete(
         self, request: ChatRequest, once: Once[Answered] | None, *, is_streamed: bool
     ) -> AsyncIterator[Event | Replayed]:
-        """Answer a request: deltas (if streamed), then once, last, the whole.
+        """Answer a request: what is known and deltas (if streamed), then once, last, the whole.
 
         Args:
             request: validated.
             once: None for a request without an id.
             is_streamed: whether the caller wants deltas; it may get none, and the whole at once.
+                ``Begun`` comes once, before the first of them.
 
         Raises:
             AlreadyExists: the id was used for another body.
@@ -121,8 +134,10 @@ class Gateway:
         answered = Answered(completion=hit, line=line, routing=None)
         self._pipeline.note(decision, line, once, answered)
         self._pipeline.audits.served(decision, hit, line)
-        for delta in _pieces(hit.answer) if is_streamed else ():
-            yield delta
+        if is_streamed:
+            yield Begun(line=line)
+            for delta in _pieces(hit.answer):
+                yield delta
         yield answered
 
     async def _join(
@@ -137,22 +152,26 @@ class Gateway:
         But where it broke off within its answer, of which this caller has been given nothing: then
         nothing would be spliced, and a call of its own is made.
         """
+        line_id = self._pipeline.new_line_id()
         has_begun = False
         wants_pieces = is_streamed  # the call may be one that comes whole
         try:
             async for event in running.listen():
-                if isinstance(event, Answered):
-                    for delta in _pieces(event.completion.answer) if wants_pieces else ():
-                        yield delta
-                    event = self._joined(decision, event, once)
+                if isinstance(event, Begun):
+                    event = self._begun(decision, event.line.model, line_id, Outcome.SHARED)
+                elif isinstance(event, Answered):
+                    if wants_pieces:
+                        yield self._begun(decision, event.line.model, line_id, Outcome.SHARED)
+                        for delta in _pieces(event.completion.answer):
+                            yield delta
+                    event = self._joined(decision, event, line_id, once)
                 has_begun = True
                 wants_pieces = False
                 yield event
             return
         except RouterError as error:
             if is_streamed or not has_begun or not isinstance(error, ProviderError):
-                status = type(error).__name__
-                self._note_failure(decision, Walk(), self._pipeline.new_line_id(), status)
+                self._note_failure(decision, Walk(), line_id, type(error).__name__)
                 raise
         async with aclosing(self._lead(decision, once, is_streamed)) as events:
             async for event in events:
@@ -168,10 +187,14 @@ class Gateway:
         walk = Walk()
         line_id = self._pipeline.new_line_id()
         settling: asyncio.Task[Answered] | None = None
+        has_begun = False
         try:
             async with aclosing(self._called(decision, walk, is_streamed)) as events:
                 async for event in events:
                     if isinstance(event, Delta):
+                        if not has_begun:
+                            has_begun = True
+                            yield self._begun(decision, walk.model, line_id, decision.outcome)
                         yield event
                     else:
                         settling = self._begin(self._settle(decision, event, walk, line_id, once))
@@ -237,7 +260,14 @@ class Gateway:
         self._pipeline.conversations.note(line, completion.answer)
         return answered
 
-    def _joined(self, decision: Decision, led: Answered, once: Once[Answered] | None) -> Answered:
+    def _begun(self, decision: Decision, model: str, line_id: str, outcome: Outcome) -> Begun:
+        """Tell what is known before the first piece; the costs are not yet."""
+        delivered = Delivered(outcome=outcome, model=model, is_open=True)
+        return Begun(line=self._line(decision, delivered, line_id))
+
+    def _joined(
+        self, decision: Decision, led: Answered, line_id: str, once: Once[Answered] | None
+    ) -> Answered:
         """Account a call that another request pays for."""
         delivered = Delivered(
             outcome=Outcome.SHARED,
@@ -245,7 +275,7 @@ class Gateway:
             usage=led.completion.usage,
             entry_id=led.line.entry_id,
         )
-        line = self._line(decision, delivered, self._pipeline.new_line_id())
+        line = self._line(decision, delivered, line_id)
         answered = Answered(completion=led.completion, line=line, routing=decision.routing)
         self._pipeline.note(decision, line, once, answered)
         return answered

@@ -1,16 +1,18 @@
 """An OpenAI request body becomes a ``ChatRequest``: the way back of ``providers.openai``.
 
-What no field of ours stands for is kept in ``extra`` as it is, so that it stays part of the key.
+What no field of ours stands for is kept in ``extra`` and ``extra_json`` as it is, so that it
+reaches the provider untouched and stays part of the key. What would be lost on the way back is
+refused.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from base64 import b64decode
 from binascii import Error as Base64Error
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, cast
 
 from router.errors import InvalidRequest
 from router.types import (
@@ -32,6 +34,15 @@ _OWN = frozenset(
      "frequency_penalty", "logprobs", "top_logprobs", "logit_bias", "reasoning_effort"}
 )  # fmt: skip
 _CHANGE_NO_ANSWER = frozenset({"user", "stream", "stream_options", "metadata", "store"})
+_OF_MESSAGES = frozenset({"role", "content", "name", "tool_calls", "tool_call_id"})
+_OF_TOOLS = frozenset({"type", "function"})
+_NOT_PASSED: Mapping[str, str] = {
+    "functions": "use tools",
+    "function_call": "use tool_choice",
+    "audio": "answers are text: leave it out, with modalities",
+}
+"""What would come back in a form that answers are not kept in."""
+_MOST = 2**63  # no field of ours holds more, and the compare refuses NaN and infinities as well
 
 
 def read_body(
@@ -48,6 +59,9 @@ def read_body(
     Raises:
         InvalidRequest: it is no chat request; says which field.
     """
+    for name, remedy in _NOT_PASSED.items():
+        if body.get(name) is not None:
+            raise InvalidRequest(f"{name} is not supported; {remedy}")
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         raise InvalidRequest("messages is no list with at least one message")
@@ -96,7 +110,21 @@ def _message(message: Mapping[str, Any], n: int) -> Message:
             for call in _list(message.get("tool_calls"), f"{field}.tool_calls")
         ),
         tool_call_id=_text(message.get("tool_call_id"), f"{field}.tool_call_id"),
+        extra_json=_further(message, _OF_MESSAGES),
     )
+
+
+def _further(value: Mapping[str, Any], known: Collection[str]) -> str:
+    """Return the fields that are not known, as JSON; those that say nothing are left out.
+
+    Clients send answers back as they got them, with fields that are null or empty.
+    """
+    rest = {
+        name: one
+        for name, one in value.items()
+        if name not in known and one is not None and one != [] and one != ""
+    }
+    return _json(rest) if rest else ""
 
 
 def _parts(content: object, field: str) -> tuple[Part, ...]:
@@ -110,8 +138,13 @@ def _parts(content: object, field: str) -> tuple[Part, ...]:
 
 def _part(part: Mapping[str, Any], field: str) -> Part:
     kind = part.get("type")
+    read = _content_part(kind, part, field)
+    return replace(read, extra_json=_further(part, ("type", str(kind))))
+
+
+def _content_part(kind: object, part: Mapping[str, Any], field: str) -> Part:
     if kind in ("text", "refusal"):
-        return Part(text=_text(part.get(kind), f"{field}.content"))
+        return Part(text=_text(part.get(str(kind)), f"{field}.content"))
     if kind == "image_url":
         image = part.get("image_url")
         image = {"url": image} if isinstance(image, str) else _object(image, f"{field}.image_url")
@@ -147,24 +180,38 @@ def _bytes(data: str, field: str) -> bytes:
 
 
 def _tool_call(call: Mapping[str, Any], field: str) -> ToolCall:
+    if call.get("type", "function") != "function":
+        raise InvalidRequest(
+            f"{field}.tool_calls holds a call of type {call.get('type')!r}, expected 'function'"
+        )
     function = _object(call.get("function"), f"{field}.tool_calls.function")
-    arguments = function.get("arguments", "")
+    arguments = function.get("arguments") or ""
     return ToolCall(
         id=_text(call.get("id"), f"{field}.tool_calls.id"),
         name=_text(function.get("name"), f"{field}.tool_calls.name"),
-        arguments_json=arguments if isinstance(arguments, str) else _json(arguments),
+        arguments_json=(
+            _text(arguments, f"{field}.tool_calls.arguments")
+            if isinstance(arguments, str)
+            else _json(arguments)
+        ),
     )
 
 
 def _tool(value: object, n: int) -> Tool:
     tool = _object(value, f"tools[{n}]")
+    if tool.get("type", "function") != "function":
+        raise InvalidRequest(f"tools[{n}].type is {tool.get('type')!r}, expected 'function'")
     function = _object(tool.get("function", tool), f"tools[{n}].function")
+    name = _text(function.get("name"), f"tools[{n}].name")
+    if not name:
+        raise InvalidRequest(f"tools[{n}].name is empty; every tool needs a name")
     parameters, strict = function.get("parameters"), function.get("strict")
     return Tool(
-        name=_text(function.get("name"), f"tools[{n}].name"),
+        name=name,
         description=_text(function.get("description"), f"tools[{n}].description"),
         parameters_json="" if parameters is None else _json(parameters),
         is_strict=strict if isinstance(strict, bool) else None,
+        extra_json=_further(tool, _OF_TOOLS) if "function" in tool else "",
     )
 
 
@@ -175,14 +222,17 @@ def _format(value: object) -> ResponseFormat:
     kind = form.get("type")
     if kind not in ("text", "json_object", "json_schema"):
         raise InvalidRequest(f"response_format.type is {kind!r}, which is not known")
-    schema = _json(form.get("json_schema")) if kind == "json_schema" else ""
+    schema = ""
+    if kind == "json_schema":
+        schema = _json(_object(form.get("json_schema"), "response_format.json_schema"))
     return ResponseFormat(kind=kind, schema_json=schema)
 
 
 def _sampling(body: Mapping[str, Any]) -> Sampling:
     stop = body.get("stop")
     bias = body.get("logit_bias")
-    most = body.get("max_completion_tokens", body.get("max_tokens"))
+    most = body.get("max_completion_tokens")
+    most = body.get("max_tokens") if most is None else most
     return Sampling(
         temperature=_number(body.get("temperature"), "temperature"),
         top_p=_number(body.get("top_p"), "top_p"),
@@ -194,7 +244,7 @@ def _sampling(body: Mapping[str, Any]) -> Sampling:
         n=_count(body.get("n"), "n"),
         presence_penalty=_number(body.get("presence_penalty"), "presence_penalty"),
         frequency_penalty=_number(body.get("frequency_penalty"), "frequency_penalty"),
-        logprobs=body["logprobs"] if isinstance(body.get("logprobs"), bool) else None,
+        logprobs=_flag(body.get("logprobs"), "logprobs"),
         top_logprobs=_count(body.get("top_logprobs"), "top_logprobs"),
         logit_bias=tuple(
             sorted(
@@ -208,14 +258,23 @@ def _sampling(body: Mapping[str, Any]) -> Sampling:
 def _number(value: object, field: str) -> float | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise InvalidRequest(f"{field} is {value!r}, expected a number")
-    return value
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not abs(cast(float, value)) <= _MOST:
+        raise InvalidRequest(f"{field} is {repr(value)[:40]}, expected a number")
+    return cast(float, value)
 
 
 def _count(value: object, field: str) -> int | None:
     number = _number(value, field)
+    if number is not None and number != int(number):
+        raise InvalidRequest(f"{field} is {value!r}, expected a whole number")
     return None if number is None else int(number)
+
+
+def _flag(value: object, field: str) -> bool | None:
+    if value is not None and not isinstance(value, bool):
+        raise InvalidRequest(f"{field} is {value!r}, expected true or false")
+    return value
 
 
 def _text(value: object, field: str) -> str:
@@ -247,4 +306,7 @@ def _object(value: object, field: str) -> Mapping[str, Any]:
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except ValueError as error:
+        raise InvalidRequest(f"a number is beyond what JSON holds ({error})") from error

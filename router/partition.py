@@ -5,8 +5,8 @@ The key holds everything that reaches the provider, and the scope of sharing, ex
 - the compared text: the text parts of the last user message that are not marked as context,
 - ``max_tokens``: a stored answer is checked against it instead,
 - the model: an entry carries the model that made it, and is checked instead,
-- fields that change no answer: user, metadata, stream, stream options, request id, attribution,
-  tags, cache control.
+- fields that change no answer: user, metadata, stream, stream options, request id, the provider's
+  prompt-cache and safety identifiers, attribution, tags, cache control.
 
 Canonical form, version 1: the version, then every field in a fixed order as name and value, each
 prefixed by its length (8 bytes, big endian); lists are prefixed by their count. The key is the
@@ -36,7 +36,10 @@ from router.types import (
 )
 
 VERSION = b"scrimp/partition/1"
-HARMLESS_EXTRA = frozenset({"user", "metadata", "stream", "stream_options", "request_id"})
+HARMLESS_EXTRA = frozenset(
+    {"user", "metadata", "stream", "stream_options", "request_id"}
+    | {"prompt_cache_key", "prompt_cache_retention", "safety_identifier"}
+)
 _MASK = "\N{REPLACEMENT CHARACTER}masked\N{REPLACEMENT CHARACTER}"
 _INSTRUCTING = (Role.SYSTEM, Role.DEVELOPER)
 _SHORT_BYTES = 4_096
@@ -138,8 +141,14 @@ def _part(part: Part, masks: Sequence[re.Pattern[str]]) -> bytes:
         [
             _strings((kind, context, text, part.media_type, part.uri, part.detail)),
             part.data,
+            *_further(part.extra_json),
         ]
     )
+
+
+def _further(extra_json: str) -> tuple[bytes, ...]:
+    """Return one more item where there are further fields; none keeps the key as it always was."""
+    return (compact_json(extra_json).encode(),) if extra_json else ()
 
 
 def _messages(messages: Sequence[Message], masks: Sequence[re.Pattern[str]]) -> bytes:
@@ -155,6 +164,7 @@ def _message(message: Message, masks: Sequence[re.Pattern[str]]) -> bytes:
             _strings((message.role.value, message.name, message.tool_call_id)),
             _list([_part(part, own_masks) for part in message.parts]),
             _calls(message),
+            *_further(message.extra_json),
         ]
     )
 
@@ -167,11 +177,24 @@ def _calls(message: Message) -> bytes:
 
 def _frame(message: Message) -> bytes:
     """The last user message without its compared text: how many such parts, and where."""
-    has_more = message.name or message.tool_call_id or message.tool_calls
-    if len(message.parts) == 1 and message.parts[0].is_own_text and not has_more:
+    has_more = message.name or message.tool_call_id or message.tool_calls or message.extra_json
+    parts = message.parts
+    if len(parts) == 1 and parts[0].is_own_text and not parts[0].extra_json and not has_more:
         return _ONE_TEXT
-    parts = [b"text" if part.is_own_text else _part(part, ()) for part in message.parts]
-    return _list([_strings((message.name, message.tool_call_id)), _list(parts), _calls(message)])
+    return _list(
+        [
+            _strings((message.name, message.tool_call_id)),
+            _list([_framed(part) for part in parts]),
+            _calls(message),
+            *_further(message.extra_json),
+        ]
+    )
+
+
+def _framed(part: Part) -> bytes:
+    if not part.is_own_text:
+        return _part(part, ())
+    return _list([b"text", *_further(part.extra_json)]) if part.extra_json else b"text"
 
 
 def _tools(request: ChatRequest) -> bytes:
@@ -184,6 +207,7 @@ def _tools(request: ChatRequest) -> bytes:
                 tool.description,
                 compact_json(tool.parameters_json),
                 str(tool.is_strict),
+                *((compact_json(tool.extra_json),) if tool.extra_json else ()),
             )
         )
         for tool in request.tools

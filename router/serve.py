@@ -16,7 +16,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from router.app import App, build
 from router.faces.contract import Contract
-from router.faces.grpc_server import Edge, Health, register
+from router.faces.edge import Edge
+from router.faces.grpc_server import Calls, Health, register
 from router.metrics import Watched
 from router.ports import Provider
 from router.settings import Settings
@@ -94,7 +95,7 @@ async def _listen(app: App) -> Running:
         ]
     )
     contract = Contract(app.gateway, app.advisor, app.operations, settings.limits)
-    register(server, contract, edge)
+    register(server, contract, Calls(edge, settings.limits))
     app.metrics.watch(Watched.IN_FLIGHT, lambda: edge.n_running)
     health = Health(server)
     address = _bind(server, settings.service.listen)

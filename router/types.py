@@ -56,6 +56,7 @@ class Part:
         uri: where a non-text part lives; empty when it comes by value.
         data: a non-text part by value.
         detail: how closely an image is to be looked at, in the provider's words; may be empty.
+        extra_json: a JSON object of further fields, passed through; empty: none.
         is_context: must match exactly and stands outside the compared text (a retrieved document).
     """
 
@@ -65,6 +66,7 @@ class Part:
     data: bytes = b""
     detail: str = ""
     is_context: bool = False
+    extra_json: str = ""
 
     @property
     def is_own_text(self) -> bool:
@@ -83,13 +85,14 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One turn."""
+    """One turn; ``extra_json`` is a JSON object of further fields, passed through, or empty."""
 
     role: Role
     parts: tuple[Part, ...] = ()
     name: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str = ""
+    extra_json: str = ""
 
     @property
     def own_text(self) -> str:
@@ -101,12 +104,19 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tool:
-    """A function the model may call; ``parameters_json`` is its JSON schema."""
+    """A function the model may call.
+
+    Attributes:
+        parameters_json: its JSON schema; empty: it takes none.
+        is_strict: arguments must follow the schema; None: the provider's default.
+        extra_json: a JSON object of further fields, passed through; empty: none.
+    """
 
     name: str
     description: str = ""
     parameters_json: str = ""
     is_strict: bool | None = None
+    extra_json: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,11 +185,16 @@ class Wishes:
         pinned_model: only this model may answer; empty: any.
         allowed_models: only these may answer; empty: any.
         quality_target: share of the strongest model's quality in (0, 1]; None: the policy's.
+        max_cost_nanos: that the answer is expected to cost at most; None: the policy's word alone.
+        baseline_model: where the request would have gone without scrimp; empty: as the settings
+            say.
     """
 
     pinned_model: str = ""
     allowed_models: tuple[str, ...] = ()
     quality_target: float | None = None
+    max_cost_nanos: int | None = None
+    baseline_model: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -149,7 +149,7 @@ def is_reusable(need: Need, pool: Pool, model: str, p_adequate: Sequence[float])
     if not is_permitted(model, need):
         return False
     if not p_adequate:
-        return model in (need.pinned_model or pool.baseline,)
+        return model == (need.pinned_model or need.baseline_model or pool.baseline)
     ceiling = own = -1.0
     for spec, p in zip(pool.models, p_adequate, strict=True):
         if spec.name == model:
@@ -245,13 +245,14 @@ def _unrouted(
 ) -> tuple[tuple[str, ...], str]:
     """The baseline, as without scrimp; where it does not fit, the strongest that does."""
     by_name = {option.name: option for option in fitting}
+    baseline = need.baseline_model or pool.baseline
     if need.pinned_model:
         chosen, reason = need.pinned_model, f"{need.pinned_model} is pinned"
-    elif pool.baseline in by_name:
-        chosen, reason = pool.baseline, f"not routed: all goes to the baseline {pool.baseline}"
+    elif baseline in by_name:
+        chosen, reason = baseline, f"not routed: all goes to the baseline {baseline}"
     else:
         strongest = max(sorted(fitting, key=_ORDER), key=_P)
-        unfit = next((o.rejection for o in options if o.name == pool.baseline), "not configured")
+        unfit = next((o.rejection for o in options if o.name == baseline), "not configured")
         chosen = strongest.name
         reason = f"not routed: the baseline is out ({unfit}), {chosen} is the strongest that fits"
     chain = [chosen]

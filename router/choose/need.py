@@ -35,6 +35,7 @@ class Need:
         max_cost_nanos: the most an answer may be expected to cost; None: no limit.
         held: the model that the conversation is with; None: nobody knows of any.
         is_routed: False: mode off or shadow, where all goes to the baseline.
+        baseline_model: the request's own baseline; empty: the pool's.
     """
 
     input_tokens: int = 0
@@ -47,6 +48,7 @@ class Need:
     max_cost_nanos: int | None = None
     held: Held | None = None
     is_routed: bool = True
+    baseline_model: str = ""
 
 
 def need_of(
@@ -73,9 +75,10 @@ def need_of(
         allowed_models=_allowed(request, policy),
         pinned_model=request.wishes.pinned_model or policy.pinned_model,
         quality_target=policy.quality_target if target is None else target,
-        max_cost_nanos=policy.max_cost_nanos if is_routed else None,
+        max_cost_nanos=_max_cost(request, policy) if is_routed else None,
         held=held,
         is_routed=is_routed,
+        baseline_model=request.wishes.baseline_model,
     )
 
 
@@ -86,7 +89,14 @@ def permission_of(request: ChatRequest, policy: NamespacePolicy) -> Need:
         allowed_models=_allowed(request, policy),
         pinned_model=request.wishes.pinned_model or policy.pinned_model,
         quality_target=policy.quality_target if target is None else target,
+        baseline_model=request.wishes.baseline_model,
     )
+
+
+def _max_cost(request: ChatRequest, policy: NamespacePolicy) -> int | None:
+    """The lower of what request and policy allow; None: neither says."""
+    said = [n for n in (policy.max_cost_nanos, request.wishes.max_cost_nanos) if n is not None]
+    return min(said, default=None)
 
 
 def estimate_tokens(request: ChatRequest) -> int:

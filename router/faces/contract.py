@@ -15,16 +15,15 @@ from cache.types import EntryId, Selector
 from router.advisor import Advisor, LookedUp, Returned
 from router.errors import InvalidRequest
 from router.faces import reports
+from router.faces.bounds import DEFAULT_NAMESPACE, read_name, seconds
 from router.faces.grpc_server import Call, Streamed, Unary
 from router.faces.wire import (
-    DEFAULT_NAMESPACE,
     read_answer,
-    read_name,
     read_request,
     read_usage,
     write_tool_calls,
 )
-from router.gateway import Answered, Gateway
+from router.gateway import Answered, Begun, Gateway
 from router.ledger.tickets import TOKEN_BYTES
 from router.ledger.types import FeedbackKind, RequestKey, SavingsQuery
 from router.once import Once, Replayed
@@ -127,7 +126,8 @@ class Contract:
             self._gateway.complete(request, once, is_streamed=True)  # type: ignore[type-var]
         ) as events:
             async for event in events:
-                yield _streamed(event)
+                if not isinstance(event, Begun):  # the contract tells all of it at the end
+                    yield _streamed(event)
 
     async def look_up(self, call: Call[advisor_pb2.LookUpRequest]) -> advisor_pb2.LookUpResponse:
         """Return a stored answer or advice."""
@@ -193,11 +193,7 @@ class Contract:
         wire = call.wire
         older_than_s = None
         if wire.HasField("older_than_s"):
-            older_than_s = wire.older_than_s
-            if not (math.isfinite(older_than_s) and older_than_s >= 0):
-                raise InvalidRequest(
-                    f"older_than_s is a number of seconds >= 0, got {older_than_s:g}"
-                )
+            older_than_s = seconds(wire.older_than_s, "older_than_s")
         if len(wire.entry_ids) > _MAX_ENTRY_IDS:
             raise InvalidRequest(
                 f"entry_ids holds {len(wire.entry_ids)} items, at most {_MAX_ENTRY_IDS} are taken"

@@ -17,8 +17,10 @@ from google.protobuf.message import DecodeError, Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from router.errors import InvalidRequest, Overloaded, RouterError, Stopping
-from router.faces.statuses import status_of
+from router.errors import InvalidRequest, RouterError
+from router.faces.bounds import read_name
+from router.faces.edge import DEFAULT_CALLER, Edge
+from router.faces.statuses import sentence_of, sentence_of_bug, status_of
 from router.settings.tables import Limits
 from scrimp.v1 import (
     admin_pb2,
@@ -39,7 +41,6 @@ _MODULES: tuple[ModuleType, ...] = (
 _ENDLESS = frozenset({"/scrimp.v1.Savings/WatchSavings"})
 CALLER_KEY = "scrimp-caller"
 _PUSHBACK_KEY = "grpc-retry-pushback-ms"
-DEFAULT_CALLER = "local"
 
 Context = grpc.aio.ServicerContext[Any, Any]
 M = TypeVar("M", bound=Message)
@@ -81,33 +82,29 @@ class Handlers(Protocol):
         """Handlers of methods with a stream of responses."""
 
 
-class Edge:
-    """What every call passes: bounds, deadlines, and errors made statuses.
+class Calls:
+    """Wraps handlers with what gRPC asks of every call: deadlines, and errors made statuses.
 
     Args:
+        edge: counts the calls in flight.
         limits: from the settings.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, edge: Edge, limits: Limits) -> None:
+        self._edge = edge
         self._limits = limits
-        self.n_running = 0
-        self._is_closed = False
-        self._is_idle = asyncio.Event()
-        self._is_idle.set()
 
     def unary(self, handler: Unary) -> Callable[[Message | Malformed, Context], Awaitable[Any]]:
         """Wrap a handler with one response."""
 
         async def answer(wire: Message | Malformed, context: Context) -> Any:  # noqa: ANN401
-            self._enter()
             try:
-                call = self._call(wire, context)
-                async with asyncio.timeout(self._time_left(context)):
-                    return await handler(call)
+                with self._edge.passing():
+                    call = self._call(wire, context)
+                    async with asyncio.timeout(self._time_left(context)):
+                        return await handler(call)
             except Exception as error:  # noqa: BLE001  the outermost edge
                 await _abort(context, error)
-            finally:
-                self._leave()
 
         return answer
 
@@ -117,53 +114,23 @@ class Edge:
         """Wrap a handler with a stream of responses; an endless one gets no deadline of ours."""
 
         async def answer(wire: Message | Malformed, context: Context) -> AsyncIterator[Any]:
-            self._enter()
             try:
-                call = self._call(wire, context)
-                ends = asyncio.get_running_loop().time() + self._time_left(context)
-                async with aclosing(cast("Any", handler(call))) as events:
-                    while True:
-                        async with asyncio.timeout_at(None if is_endless else ends):
-                            event = await anext(events, None)
-                        if event is None:
-                            break
-                        yield event
+                with self._edge.passing():
+                    call = self._call(wire, context)
+                    ends = asyncio.get_running_loop().time() + self._time_left(context)
+                    async with aclosing(cast("Any", handler(call))) as events:
+                        while True:
+                            async with asyncio.timeout_at(None if is_endless else ends):
+                                event = await anext(events, None)
+                            if event is None:
+                                break
+                            yield event
             except Exception as error:  # noqa: BLE001  the outermost edge
                 await _abort(context, error)
-            finally:
-                self._leave()
 
         return answer
 
-    async def drained(self, within_s: float) -> bool:
-        """Wait until no call runs; return whether that came true in time."""
-        try:
-            await asyncio.wait_for(self._is_idle.wait(), within_s)
-        except TimeoutError:
-            return False
-        return True
-
-    def _enter(self) -> None:
-        self.n_running += 1
-        self._is_idle.clear()
-
-    def _leave(self) -> None:
-        self.n_running -= 1
-        if self.n_running == 0:
-            self._is_idle.set()
-
-    def close(self) -> None:
-        """Refuse new calls from now on; those that run go on."""
-        self._is_closed = True
-
     def _call(self, wire: Message | Malformed, context: Context) -> Call[Any]:
-        if self.n_running > self._limits.max_in_flight:
-            raise Overloaded(
-                f"{self._limits.max_in_flight} requests are in flight, which is the limit; try "
-                f"again in a moment"
-            )
-        if self._is_closed:
-            raise Stopping("the service is stopping; send the request to another instance")
         if isinstance(wire, Malformed):
             raise InvalidRequest(wire.reason)
         deadline_at = time.monotonic() + self._time_left(context)
@@ -173,12 +140,7 @@ class Edge:
         for key, value in context.invocation_metadata() or ():
             if key == CALLER_KEY:
                 caller = value if isinstance(value, str) else value.decode(errors="replace")
-                if len(caller) > self._limits.max_field_chars or not caller.isprintable():
-                    raise InvalidRequest(
-                        f"metadata {CALLER_KEY} is a printable name of at most "
-                        f"{self._limits.max_field_chars} characters"
-                    )
-                return caller or DEFAULT_CALLER
+                return read_name(caller, f"metadata {CALLER_KEY}", self._limits) or DEFAULT_CALLER
         return DEFAULT_CALLER
 
     def _time_left(self, context: Context) -> float:
@@ -193,15 +155,9 @@ async def _abort(context: Context, error: Exception) -> None:
     status = status_of(error)
     if status is None:
         _log.error("a handler failed unexpectedly", exc_info=error)
-        await context.abort(
-            grpc.StatusCode.INTERNAL,
-            f"scrimp failed unexpectedly ({type(error).__name__}); its log says more",
-        )
-    await context.abort(
-        status,
-        str(error) or "the deadline passed before the work was done",
-        _pushback(error),
-    )
+        await context.abort(grpc.StatusCode.INTERNAL, sentence_of_bug(error))
+    else:
+        await context.abort(status.grpc, sentence_of(error), _pushback(error))
 
 
 def _pushback(error: Exception) -> tuple[tuple[str, str], ...]:
@@ -227,7 +183,7 @@ def parser(message_class: type[M]) -> Callable[[bytes], M | Malformed]:
     return parse
 
 
-def register(server: grpc.aio.Server, handlers: Handlers, edge: Edge) -> None:
+def register(server: grpc.aio.Server, handlers: Handlers, calls: Calls) -> None:
     """Add every service of the contract to a server, with health and reflection.
 
     Raises:
@@ -245,11 +201,11 @@ def register(server: grpc.aio.Server, handlers: Handlers, edge: Edge) -> None:
                 write = method.output_type._concrete_class.SerializeToString
                 if method.server_streaming:
                     methods[method.name] = grpc.unary_stream_rpc_method_handler(
-                        edge.streamed(streamed[path], is_endless=path in _ENDLESS), parse, write
+                        calls.streamed(streamed[path], is_endless=path in _ENDLESS), parse, write
                     )
                 else:
                     methods[method.name] = grpc.unary_unary_rpc_method_handler(
-                        edge.unary(unary[path]), parse, write
+                        calls.unary(unary[path]), parse, write
                     )
             server.add_generic_rpc_handlers(
                 (grpc.method_handlers_generic_handler(service.full_name, methods),)

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Iterable, Mapping, Sequence, Sized
-from typing import Protocol
+from collections.abc import Iterable, Mapping, Sequence
 
 from router.errors import InvalidRequest
+from router.faces.bounds import (
+    DEFAULT_NAMESPACE,
+    MAX_ALLOWED_MODELS,
+    MAX_BIASES,
+    MAX_EXTRA,
+    MAX_STOPS,
+    RANGES,
+    Limits,
+    between,
+    check_count,
+    check_size,
+    json_text,
+    read_name,
+    read_names,
+    seconds,
+    target,
+    without_nul,
+)
 from router.types import (
     Answer,
     Attribution,
@@ -26,7 +41,6 @@ from router.types import (
 )
 from scrimp.v1 import chat_pb2 as pb
 
-DEFAULT_NAMESPACE = "default"
 _ROLES: Mapping[pb.Role.ValueType, Role] = {
     pb.ROLE_SYSTEM: Role.SYSTEM,
     pb.ROLE_DEVELOPER: Role.DEVELOPER,
@@ -48,30 +62,6 @@ _NO_CONTROL = CacheControl()
 _NO_WISHES = Wishes()
 
 
-class Limits(Protocol):
-    """The bounds that a request is held to; see the settings' ``[limits]``."""
-
-    @property
-    def max_prompt_bytes(self) -> int:
-        """Texts, media and tools together."""
-
-    @property
-    def max_messages(self) -> int:
-        """Turns of one request."""
-
-    @property
-    def max_tools(self) -> int:
-        """Tools of one request."""
-
-    @property
-    def max_tags(self) -> int:
-        """Tags of one request."""
-
-    @property
-    def max_field_chars(self) -> int:
-        """Length of a name: namespace, user, tag, id."""
-
-
 def read_request(
     wire: pb.ChatRequest, *, caller: str, limits: Limits, deadline_at: float | None = None
 ) -> ChatRequest:
@@ -87,7 +77,7 @@ def read_request(
         caller=caller,
         messages=tuple([_message(message, n) for n, message in enumerate(wire.messages)]),
         tools=tuple([_tool(tool, n) for n, tool in enumerate(wire.tools)]) if wire.tools else (),
-        tool_choice_json=_json(wire.tool_choice_json, "tool_choice_json"),
+        tool_choice_json=json_text(wire.tool_choice_json, "tool_choice_json"),
         response_format=_format(wire) if wire.HasField("response_format") else _NO_FORMAT,
         sampling=_sampling(wire.sampling) if wire.HasField("sampling") else _NO_SAMPLING,
         reasoning=_reasoning(wire.reasoning) if wire.HasField("reasoning") else _NO_REASONING,
@@ -100,82 +90,26 @@ def read_request(
             _cache_control(wire.cache_control) if wire.HasField("cache_control") else _NO_CONTROL
         ),
         wishes=_wishes(wire.wishes, limits) if wire.HasField("wishes") else _NO_WISHES,
-        tags=_names(wire.tags, "tags", limits) if wire.tags else (),
+        tags=read_names(wire.tags, "tags", limits) if wire.tags else (),
         extra=_extra(wire.extra_json, limits) if wire.extra_json else {},
         request_id=read_name(wire.request_id, "request_id", limits),
         deadline_at=deadline_at,
     )
 
 
-def read_name(value: str, field: str, limits: Limits) -> str:
-    """Check a name: short, and without control characters.
-
-    Raises:
-        InvalidRequest: it is not.
-    """
-    if not value:
-        return value
-    if len(value) > limits.max_field_chars:
-        raise InvalidRequest(
-            f"{field} is a name of at most {limits.max_field_chars} characters, got {len(value)}"
-        )
-    if not value.isprintable():
-        raise InvalidRequest(f"{field} holds control characters: {value[:40]!r}; remove them")
-    return value
-
-
-def _names(values: Iterable[str], field: str, limits: Limits) -> tuple[str, ...]:
-    return tuple([read_name(value, f"{field}[{n}]", limits) for n, value in enumerate(values)])
-
-
 def _check_size(wire: pb.ChatRequest, limits: Limits) -> None:
     if not wire.messages:
         raise InvalidRequest("messages is empty; send at least the user's message")
-    _check_count("messages", wire.messages, limits.max_messages)
-    _check_count("tools", wire.tools, limits.max_tools)
-    _check_count("tags", wire.tags, limits.max_tags)
-    _check_count("extra_json", wire.extra_json, 64)
+    check_count("messages", wire.messages, limits.max_messages)
+    check_count("tools", wire.tools, limits.max_tools)
+    check_count("tags", wire.tags, limits.max_tags)
+    check_count("extra_json", wire.extra_json, MAX_EXTRA)
     if wire.HasField("wishes"):
-        _check_count("wishes.allowed_models", wire.wishes.allowed_models, 256)
+        check_count("wishes.allowed_models", wire.wishes.allowed_models, MAX_ALLOWED_MODELS)
     if wire.HasField("sampling"):
-        _check_count("sampling.stop", wire.sampling.stop, 64)
-        _check_count("sampling.logit_bias", wire.sampling.logit_bias, 4096)
-    size = wire.ByteSize()
-    if size > limits.max_prompt_bytes:
-        raise InvalidRequest(
-            f"the request is {size} bytes, at most {limits.max_prompt_bytes} are taken; shorten "
-            f"it, or raise limits.max_prompt_bytes"
-        )
-
-
-def _check_count(field: str, items: Sized, most: int) -> None:
-    if len(items) > most:
-        raise InvalidRequest(f"{field} holds {len(items)} items, at most {most} are taken")
-
-
-def _text(value: str, field: str, *at: int) -> str:
-    """Return a text without NUL; ``field`` has a {} for each position, filled in when it is told.
-
-    Raises:
-        InvalidRequest: it holds one.
-    """
-    if "\0" in value:
-        where = field.format(*at) if at else field  # a caller's own name may hold braces
-        raise InvalidRequest(f"{where} holds a NUL character at {value.index(chr(0))}; remove it")
-    return value
-
-
-def _json(value: str, field: str) -> str:
-    if value:
-        try:
-            json.loads(_text(value, field), parse_constant=_no_constant)
-        except (ValueError, RecursionError) as error:
-            raise InvalidRequest(f"{field} is not JSON ({error}): {value[:60]!r}") from error
-    return value
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is no JSON number")
+        check_count("sampling.stop", wire.sampling.stop, MAX_STOPS)
+        check_count("sampling.logit_bias", wire.sampling.logit_bias, MAX_BIASES)
+    check_size(wire.ByteSize(), limits)
 
 
 def _message(wire: pb.Message, n: int) -> Message:
@@ -188,9 +122,9 @@ def _message(wire: pb.Message, n: int) -> Message:
     return Message(
         role=role,
         parts=tuple([_part(part, n, k) for k, part in enumerate(wire.parts)]),
-        name=_text(wire.name, "messages[{}].name", n),
+        name=without_nul(wire.name, "messages[{}].name", n),
         tool_calls=_tool_calls(wire.tool_calls, "messages[{}].tool_calls", n),
-        tool_call_id=_text(wire.tool_call_id, "messages[{}].tool_call_id", n),
+        tool_call_id=without_nul(wire.tool_call_id, "messages[{}].tool_call_id", n),
     )
 
 
@@ -200,16 +134,16 @@ def _tool_calls(wire: Sequence[pb.ToolCall], field: str, *at: int) -> tuple[Tool
 
 def _tool_call(wire: pb.ToolCall, field: str, *at: int) -> ToolCall:
     return ToolCall(
-        id=_text(wire.id, field, *at),
-        name=_text(wire.name, field, *at),
-        arguments_json=_text(wire.arguments_json, field, *at),
+        id=without_nul(wire.id, field, *at),
+        name=without_nul(wire.name, field, *at),
+        arguments_json=without_nul(wire.arguments_json, field, *at),
     )
 
 
 def _part(wire: pb.Part, n: int, k: int) -> Part:
     kind = wire.WhichOneof("content")
     if kind == "text":
-        text = _text(wire.text, "messages[{}].parts[{}].text", n, k)
+        text = without_nul(wire.text, "messages[{}].parts[{}].text", n, k)
         return Part(text=text, is_context=wire.context)
     field = f"messages[{n}].parts[{k}]"
     if kind is None:
@@ -223,10 +157,10 @@ def _part(wire: pb.Part, n: int, k: int) -> Part:
     if not media.uri and not media.data:
         raise InvalidRequest(f"{field}.media has no source; set uri or data")
     return Part(
-        media_type=_text(media.media_type, field),
-        uri=_text(media.uri, field),
+        media_type=without_nul(media.media_type, field),
+        uri=without_nul(media.uri, field),
         data=media.data,
-        detail=_text(media.detail, field),
+        detail=without_nul(media.detail, field),
         is_context=wire.context,
     )
 
@@ -235,9 +169,9 @@ def _tool(wire: pb.Tool, n: int) -> Tool:
     if not wire.name:
         raise InvalidRequest(f"tools[{n}].name is empty; every tool needs a name")
     return Tool(
-        name=_text(wire.name, f"tools[{n}].name"),
-        description=_text(wire.description, f"tools[{n}].description"),
-        parameters_json=_json(wire.parameters_json, f"tools[{n}].parameters_json"),
+        name=without_nul(wire.name, f"tools[{n}].name"),
+        description=without_nul(wire.description, f"tools[{n}].description"),
+        parameters_json=json_text(wire.parameters_json, f"tools[{n}].parameters_json"),
         is_strict=wire.strict if wire.HasField("strict") else None,
     )
 
@@ -250,46 +184,40 @@ def _format(wire: pb.ChatRequest) -> ResponseFormat:
             f"response_format.kind is {form.kind}, which is none of "
             f"{', '.join(pb.ResponseFormat.Kind.Name(known) for known in _FORMATS)}"
         )
-    schema = _json(form.schema_json, "response_format.schema_json")
+    schema = json_text(form.schema_json, "response_format.schema_json")
     if kind == "json_schema" and not schema:
         raise InvalidRequest("response_format.schema_json is empty; KIND_JSON_SCHEMA needs it")
     return ResponseFormat(kind=kind, schema_json=schema)
 
 
-def _between(value: float, field: str, least: float, most: float) -> float:
-    if math.isnan(value) or not least <= value <= most:
-        raise InvalidRequest(f"{field} is a number in [{least:g}, {most:g}], got {value:g}")
-    return value
-
-
 def _sampling(wire: pb.Sampling) -> Sampling:
     present = {descriptor.name for descriptor, _ in wire.ListFields()}
 
-    def number(field: str, least: float, most: float) -> float | None:
+    def number(field: str) -> float | None:
         if field not in present:
             return None
-        return _between(getattr(wire, field), f"sampling.{field}", least, most)
+        return between(getattr(wire, field), f"sampling.{field}", *RANGES[field])
 
-    def count(field: str, least: int, most: int) -> int | None:
-        value = number(field, least, most)
+    def count(field: str) -> int | None:
+        value = number(field)
         return None if value is None else int(value)
 
     return Sampling(
-        temperature=number("temperature", 0, 2),
-        top_p=number("top_p", 0, 1),
-        max_tokens=count("max_tokens", 1, 10_000_000),
-        stop=tuple([_text(stop, "sampling.stop") for stop in wire.stop]),
+        temperature=number("temperature"),
+        top_p=number("top_p"),
+        max_tokens=count("max_tokens"),
+        stop=tuple([without_nul(stop, "sampling.stop") for stop in wire.stop]),
         seed=wire.seed if "seed" in present else None,
-        n=count("n", 1, 128),
-        presence_penalty=number("presence_penalty", -2, 2),
-        frequency_penalty=number("frequency_penalty", -2, 2),
+        n=count("n"),
+        presence_penalty=number("presence_penalty"),
+        frequency_penalty=number("frequency_penalty"),
         logprobs=wire.logprobs if "logprobs" in present else None,
-        top_logprobs=count("top_logprobs", 0, 128),
+        top_logprobs=count("top_logprobs"),
         logit_bias=tuple(
             sorted(
                 (
-                    _text(token, "sampling.logit_bias"),
-                    _between(bias, "sampling.logit_bias", -100, 100),
+                    without_nul(token, "sampling.logit_bias"),
+                    between(bias, "sampling.logit_bias", *RANGES["logit_bias"]),
                 )
                 for token, bias in wire.logit_bias.items()
             )
@@ -299,7 +227,7 @@ def _sampling(wire: pb.Sampling) -> Sampling:
 
 def _reasoning(wire: pb.Reasoning) -> Reasoning:
     return Reasoning(
-        effort=_text(wire.effort, "reasoning.effort"),
+        effort=without_nul(wire.effort, "reasoning.effort"),
         budget_tokens=wire.budget_tokens if wire.HasField("budget_tokens") else None,
     )
 
@@ -316,30 +244,24 @@ def _attribution(wire: pb.Attribution, limits: Limits) -> Attribution:
 def _cache_control(wire: pb.CacheControl) -> CacheControl:
     max_age_s = None
     if wire.HasField("max_age_s"):
-        max_age_s = wire.max_age_s
-        if not (math.isfinite(max_age_s) and max_age_s >= 0):
-            raise InvalidRequest(
-                f"cache_control.max_age_s is a number of seconds >= 0, got {max_age_s:g}"
-            )
+        max_age_s = seconds(wire.max_age_s, "cache_control.max_age_s")
     return CacheControl(is_bypass=wire.bypass, is_no_store=wire.no_store, max_age_s=max_age_s)
 
 
 def _wishes(wire: pb.Wishes, limits: Limits) -> Wishes:
-    target = None
+    wanted = None
     if wire.HasField("quality_target"):
-        target = wire.quality_target
-        if not 0 < target <= 1:
-            raise InvalidRequest(f"wishes.quality_target is a share in (0, 1], got {target:g}")
+        wanted = target(wire.quality_target, "wishes.quality_target")
     return Wishes(
         pinned_model=read_name(wire.pinned_model, "wishes.pinned_model", limits),
-        allowed_models=_names(wire.allowed_models, "wishes.allowed_models", limits),
-        quality_target=target,
+        allowed_models=read_names(wire.allowed_models, "wishes.allowed_models", limits),
+        quality_target=wanted,
     )
 
 
 def _extra(wire: Mapping[str, str], limits: Limits) -> dict[str, str]:
     return {
-        read_name(name, "extra_json", limits): _json(value, f"extra_json[{name!r}]")
+        read_name(name, "extra_json", limits): json_text(value, f"extra_json[{name!r}]")
         for name, value in wire.items()
     }
 
@@ -351,12 +273,12 @@ def read_answer(wire: pb.Answer) -> Answer:
         InvalidRequest: a text holds NUL, or a JSON field is none.
     """
     return Answer(
-        text=_text(wire.text, "answer.text"),
-        finish_reason=_text(wire.finish_reason, "answer.finish_reason") or "stop",
+        text=without_nul(wire.text, "answer.text"),
+        finish_reason=without_nul(wire.finish_reason, "answer.finish_reason") or "stop",
         tool_calls=_tool_calls(wire.tool_calls, "answer.tool_calls"),
-        refusal=_text(wire.refusal, "answer.refusal"),
-        extra_choices_json=_json(wire.extra_choices_json, "answer.extra_choices_json"),
-        logprobs_json=_json(wire.logprobs_json, "answer.logprobs_json"),
+        refusal=without_nul(wire.refusal, "answer.refusal"),
+        extra_choices_json=json_text(wire.extra_choices_json, "answer.extra_choices_json"),
+        logprobs_json=json_text(wire.logprobs_json, "answer.logprobs_json"),
     )
 
 

@@ -31,10 +31,14 @@ class Walk:
 
     @property
     def model(self) -> str:
-        """The model that answered; where none has, the last that was asked; may be empty."""
+        """The model that answered; where none has, the one that is heard, or the last; may be empty.
+
+        From the first piece on only one call runs, that of the model that is heard.
+        """
         answered = (attempt.model for attempt in self.attempts if attempt.status == "ok")
+        running = (upstream.model for upstream in self.running)
         last = self.attempts[-1].model if self.attempts else ""
-        return next(answered, last)
+        return next(answered, next(running, last))
 
     def begin(self, upstream: Upstream, sending: Sending) -> None:
         """Note that a call begins."""

@@ -132,7 +132,8 @@ def request_body(model: str, request: ChatRequest, quirks: Quirks = _COMMON) -> 
 
 
 def _message(message: Message) -> dict[str, Any]:
-    body: dict[str, Any] = {"role": message.role.value, "content": _content(message.parts)}
+    body: dict[str, Any] = _further(message.extra_json)
+    body |= {"role": message.role.value, "content": _content(message.parts)}
     if message.name:
         body["name"] = message.name
     if message.tool_call_id:
@@ -153,9 +154,13 @@ def _tool_call(call: ToolCall) -> dict[str, Any]:
 def _content(parts: tuple[Part, ...]) -> str | list[dict[str, Any]] | None:
     if not parts:
         return None
-    if len(parts) == 1 and not parts[0].media_type:
+    if len(parts) == 1 and not parts[0].media_type and not parts[0].extra_json:
         return parts[0].text
-    return [_part(part) for part in parts]
+    return [_further(part.extra_json) | _part(part) for part in parts]
+
+
+def _further(extra_json: str) -> dict[str, Any]:
+    return dict(json.loads(extra_json)) if extra_json else {}
 
 
 def _part(part: Part) -> dict[str, Any]:
@@ -193,7 +198,7 @@ def _tool(tool: Tool) -> dict[str, Any]:
         function["parameters"] = json.loads(tool.parameters_json)
     if tool.is_strict is not None:
         function["strict"] = tool.is_strict
-    return {"type": "function", "function": function}
+    return _further(tool.extra_json) | {"type": "function", "function": function}
 
 
 def _format(form: ResponseFormat) -> dict[str, Any] | None:

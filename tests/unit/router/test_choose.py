@@ -548,3 +548,21 @@ def test_the_policy_limits_the_cost_of_routed_requests_only() -> None:
 
     assert need_of(request(), policy).max_cost_nanos == 5
     assert need_of(request(), policy, is_routed=False).max_cost_nanos is None
+
+
+def test_a_request_may_lower_what_it_may_cost_and_never_raise_it() -> None:
+    """The lower of the caller's and the operator's word holds."""
+    asked = request(wishes=Wishes(max_cost_nanos=500))
+
+    assert need_of(asked, replace(POLICY, max_cost_nanos=900)).max_cost_nanos == 500
+    assert need_of(asked, replace(POLICY, max_cost_nanos=100)).max_cost_nanos == 100
+    assert need_of(asked, POLICY).max_cost_nanos == 500
+
+
+def test_an_unrouted_request_goes_to_its_own_baseline() -> None:
+    """Where the request says what it would have gone to without scrimp, there it goes."""
+    need = replace(NEED, is_routed=False, baseline_model="middle")
+
+    routing = choose(need, THREE, [0.9, 0.9, 0.9], "test")
+
+    assert routing.chain == ("middle",)

@@ -64,6 +64,19 @@ EVERY_FIELD: dict[str, dict[str, Any]] = {
         )
     },
     "tools": {"tools": (Tool(name="search", parameters_json='{"type":"object"}'),)},
+    "further field of a tool": {"tools": (Tool(name="search", extra_json='{"a":1}'),)},
+    "further field of an earlier message": {
+        "messages": (replace(message("be brief", Role.SYSTEM), extra_json='{"a":1}'), USER)
+    },
+    "further field of the last message": {
+        "messages": (message("be brief", Role.SYSTEM), replace(USER, extra_json='{"a":1}'))
+    },
+    "further field of the compared part": {
+        "messages": (
+            message("be brief", Role.SYSTEM),
+            Message(role=Role.USER, parts=(Part(text="hello there", extra_json='{"a":1}'),)),
+        )
+    },
     "tool choice": {"tool_choice_json": '"required"'},
     "response format": {"response_format": ResponseFormat(kind="json_object")},
     "temperature 0": {"sampling": Sampling(temperature=0)},
