@@ -152,11 +152,15 @@ class OnnxEncoder:
         Returns:
             Shape (n, dim), float32, rows of length 1, in the order of the texts.
         """
+        return self.encode_counted(texts)[0]
+
+    def encode_counted(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.float32], int]:
+        """Do as ``encode``; return also how many tokens were seen, special ones included."""
         vectors = np.empty((len(texts), self.dim), dtype=np.float32)
         ids = [self._ids(text) for text in texts]
         for run in _runs(ids):
             vectors[run] = self._run([ids[i] for i in run])
-        return vectors
+        return vectors, sum(map(len, ids))
 
     def embed(self, texts: Sequence[str]) -> list[Embedded]:
         """Return for each text its unit vector and its token vectors, packed.

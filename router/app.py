@@ -37,6 +37,7 @@ from router.churn import Churn
 from router.comparator import Comparator
 from router.conversations import Conversations
 from router.decision import Decider
+from router.embeddings import Embeddings
 from router.fallback import CircuitRule, Fallback, Patience, Upstream
 from router.gateway import Gateway
 from router.ledger.errors import LedgerError
@@ -74,7 +75,8 @@ class App:
     """The running parts, joined. Made by ``build``.
 
     Attributes:
-        settings, gateway, advisor, operations, audits, metrics, cache, ledger, pipeline: the parts.
+        settings, gateway, advisor, operations, audits, embeddings, metrics, cache, ledger,
+            pipeline: the parts.
         notices: what is degraded from the start, in words; empty when all is well.
     """
 
@@ -98,6 +100,8 @@ class App:
             store = SqliteEntryStore(self._folder.file("cache.sqlite"))
             opened.callback(store.close)
             encoder = self._load_encoder()
+            self.embeddings = Embeddings(encoder)
+            opened.callback(self.embeddings.close)
             model = self._load_scorer(encoder)
             verifier = self._load_verifier(encoder)
             self.assurance = Assurance(
@@ -235,6 +239,7 @@ class App:
             for provider in {id(way.provider): way.provider for way in ways}.values():
                 last_first.push_async_callback(provider.close)
             last_first.push_async_callback(self._batcher.close)
+            last_first.callback(self.embeddings.close)
             last_first.push_async_callback(self._end_tasks)
             last_first.push_async_callback(self.audits.stop)
             last_first.push_async_callback(self._retries.stop)

@@ -1,4 +1,4 @@
-"""Run the service: the gRPC server, the metrics page, and a graceful end."""
+"""Run the service: gRPC and HTTP in one event loop, the metrics page, and a graceful end."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from router.app import App, build
 from router.faces.contract import Contract
 from router.faces.edge import Edge
 from router.faces.grpc_server import Calls, Health, register
+from router.faces.http.server import HttpFace, Listening, listen
 from router.metrics import Watched
 from router.ports import Provider
 from router.settings import Settings
@@ -31,17 +32,20 @@ class Running:
 
     Attributes:
         app: its parts.
-        address: where it listens, with the port it got.
+        address: where gRPC listens, with the port it got.
+        http_address: the same of HTTP; empty: nowhere.
         metrics_address: where the metrics page is; empty: nowhere.
     """
 
     app: App
     address: str
+    http_address: str
     metrics_address: str
     _server: grpc.aio.Server
     _health: Health
     _edge: Edge
     _contract: Contract
+    _http: Listening | None
     _metrics: web.AppRunner | None
 
     async def stop(self) -> None:
@@ -53,6 +57,8 @@ class Running:
         if not await self._edge.drained(drain_s):
             _log.warning("calls were still running after %g s and are cancelled", drain_s)
         await self._server.stop(grace=0.5)
+        if self._http is not None:
+            await self._http.close()
         if self._metrics is not None:
             await self._metrics.cleanup()
         await self.app.close()
@@ -100,16 +106,21 @@ async def _listen(app: App) -> Running:
     health = Health(server)
     address = _bind(server, settings.service.listen)
     await server.start()
+    http = None
+    if settings.http.listen:
+        http = await listen(HttpFace(app.gateway, app.embeddings, edge, settings), settings)
     metrics, metrics_address = await _serve_metrics(app, settings.service.metrics_listen)
     await health.set(is_serving=True)
     return Running(
         app=app,
         address=address,
+        http_address=http.address if http else "",
         metrics_address=metrics_address,
         _server=server,
         _health=health,
         _edge=edge,
         _contract=contract,
+        _http=http,
         _metrics=metrics,
     )
 
@@ -158,6 +169,8 @@ async def serve_forever(settings: Settings) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stopping.set)
     _log.info("listening on %s", running.address)
+    if running.http_address:
+        _log.info("HTTP on %s", running.http_address)
     if running.metrics_address:
         _log.info("metrics on http://%s/metrics", running.metrics_address)
     await stopping.wait()

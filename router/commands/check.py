@@ -64,6 +64,8 @@ def _print_summary(out: Console, settings: Settings) -> None:
     service, routing = settings.service, settings.routing
     out.print(Text(f"{settings.path or 'embedded defaults'}: fine", style="bold green"))
     out.print(Text(f"  listens   {service.listen} (metrics: {service.metrics_listen or 'off'})"))
+    names = f", named models {settings.http.named_models}" if settings.http.listen else ""
+    out.print(Text(f"  HTTP      {settings.http.listen or 'off'}{names}"))
     out.print(Text(f"  data in   {service.data_folder}"))
     out.print(Text(f"  baseline  {routing.baseline}, quality target {routing.quality_target:g}"))
     out.print(Text(f"  fallback  {routing.fallback_model or 'none'}"))

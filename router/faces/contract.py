@@ -105,7 +105,7 @@ class Contract:
     ) -> gateway_pb2.CompleteResponse:
         """Answer, whole."""
         request = self._request(call)
-        once = _once(request, call.wire.request, _encode_completed)
+        once = _once(request, call.wire.request, reports.encode_completed)
         async with aclosing(
             self._gateway.complete(request, once, is_streamed=False)  # type: ignore[type-var]
         ) as events:
@@ -113,7 +113,7 @@ class Contract:
                 if isinstance(event, Answered):
                     return reports.completed(event)
                 if isinstance(event, Replayed):
-                    return _replayed_completion(event)
+                    return reports.replayed(event)
         raise AssertionError("a gateway request ends with its answer, or raises")
 
     async def stream_complete(
@@ -121,7 +121,7 @@ class Contract:
     ) -> AsyncIterator[gateway_pb2.StreamCompleteResponse]:
         """Answer, piece by piece."""
         request = self._request(call)
-        once = _once(request, call.wire.request, _encode_completed)
+        once = _once(request, call.wire.request, reports.encode_completed)
         async with aclosing(
             self._gateway.complete(request, once, is_streamed=True)  # type: ignore[type-var]
         ) as events:
@@ -276,18 +276,8 @@ def _once(request: ChatRequest, wire: Message, encode: Any) -> Once[Any] | None:
     )
 
 
-def _encode_completed(answered: Answered, without_answer: bool) -> bytes:
-    return reports.completed(answered, without_answer=without_answer).SerializeToString()
-
-
 def _encode_looked_up(found: LookedUp, without_answer: bool) -> bytes:
     return reports.looked_up(found, without_answer=without_answer).SerializeToString()
-
-
-def _replayed_completion(kept: Replayed) -> gateway_pb2.CompleteResponse:
-    response = gateway_pb2.CompleteResponse.FromString(kept.response)
-    response.report.replayed = True
-    return response
 
 
 def _streamed(event: Delta | Answered | Replayed) -> gateway_pb2.StreamCompleteResponse:
@@ -297,7 +287,7 @@ def _streamed(event: Delta | Answered | Replayed) -> gateway_pb2.StreamCompleteR
                 text=event.text, tool_calls=write_tool_calls(event.tool_calls)
             )
         )
-    done = reports.completed(event) if isinstance(event, Answered) else _replayed_completion(event)
+    done = reports.completed(event) if isinstance(event, Answered) else reports.replayed(event)
     return gateway_pb2.StreamCompleteResponse(done=done)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from cache.types import MissReason
 from router.advisor import LookedUp, Stored, TicketOut
 from router.faces.wire import write_answer, write_usage
-from router.gateway import Answered
+from router.gateway import Answered, Begun
 from router.ledger.types import (
     AssuranceReport,
     AssuranceState,
@@ -18,6 +18,7 @@ from router.ledger.types import (
     Stage,
     Totals,
 )
+from router.once import Replayed
 from router.types import Routing
 from scrimp.v1 import advisor_pb2, chat_pb2, gateway_pb2, savings_pb2
 
@@ -42,24 +43,47 @@ _STATES: Mapping[AssuranceState, savings_pb2.AssuranceState.ValueType] = {
 
 def completed(answered: Answered, *, without_answer: bool = False) -> gateway_pb2.CompleteResponse:
     """Write the end of a gateway request."""
-    line, completion = answered.line, answered.completion
+    completion = answered.completion
     wire = gateway_pb2.CompleteResponse()
     if not without_answer:
         write_answer(wire.answer, completion.answer)
     report = wire.report
-    report.response_id = line.line_id
-    report.model = line.model
     report.provider_model = completion.provider_model
     if completion.usage is not None:
         write_usage(report.usage, completion.usage)
-    _write_cache(report.cache, line)
     if answered.routing is not None:
         _write_routing(report.routing, answered.routing)
+    _write_line(report, answered.line)
+    return wire
+
+
+def encode_completed(answered: Answered, without_answer: bool) -> bytes:
+    """Return the end of a gateway request as it is kept for retries."""
+    return completed(answered, without_answer=without_answer).SerializeToString()
+
+
+def replayed(kept: Replayed) -> gateway_pb2.CompleteResponse:
+    """Write the end of an earlier request with the same id."""
+    response = gateway_pb2.CompleteResponse.FromString(kept.response)
+    response.report.replayed = True
+    return response
+
+
+def begun(known: Begun) -> gateway_pb2.GatewayReport:
+    """Write what is known of a streamed request before its first piece."""
+    report = gateway_pb2.GatewayReport()
+    _write_line(report, known.line)
+    return report
+
+
+def _write_line(report: gateway_pb2.GatewayReport, line: LedgerLine) -> None:
+    report.response_id = line.line_id
+    report.model = line.model
+    _write_cache(report.cache, line)
     _write_cost(report.cost, line)
     _write_stages(report.stages, line)
     if line.shadow is not None:
         _write_shadow(report.shadow, line.shadow)
-    return wire
 
 
 def looked_up(found: LookedUp, *, without_answer: bool = False) -> advisor_pb2.LookUpResponse:

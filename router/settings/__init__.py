@@ -6,7 +6,14 @@
 
 from router.settings.loading import load, parse
 from router.settings.mistakes import Mistake, SettingsError
-from router.settings.tables import AuditsTable, CacheTable, Limits, RoutingTable, Service
+from router.settings.tables import (
+    AuditsTable,
+    CacheTable,
+    HttpTable,
+    Limits,
+    RoutingTable,
+    Service,
+)
 from router.settings.values import (
     Key,
     ModelSpec,
@@ -19,6 +26,7 @@ from router.settings.values import (
 __all__ = [
     "AuditsTable",
     "CacheTable",
+    "HttpTable",
     "Key",
     "Limits",
     "Mistake",

@@ -74,42 +74,50 @@ def parse_address(text: str) -> tuple[str, int] | None:
 
 
 def _check_addresses(file: SettingsFile, findings: Findings) -> None:
-    listen, metrics = file.service.listen, file.service.metrics_listen
+    service = file.service
+    grpc_at, http_at = ("service", "listen"), ("http", "listen")
+    _check_listen(grpc_at, service.listen, "127.0.0.1:50051", findings)
+    if file.http.listen:
+        _check_listen(http_at, file.http.listen, "127.0.0.1:50080", findings)
+    metrics_at = ("service", "metrics_listen")
+    if service.metrics_listen and parse_address(service.metrics_listen) is None:
+        findings.mistake(
+            metrics_at,
+            service.metrics_listen,
+            'host:port, or "" for none',
+            "for instance 127.0.0.1:9464",
+        )
+    taken: dict[object, Place] = {}
+    listens = (grpc_at, service.listen), (http_at, file.http.listen)
+    for place, listen in (*listens, (metrics_at, service.metrics_listen)):
+        address = parse_address(listen)
+        is_free = not listen or (address is not None and address[1] == 0)
+        first = None if is_free else taken.setdefault(address or listen, place)
+        if first not in (None, place):
+            findings.mistake(
+                place, listen, f"another port than {shown_path(first)}", "take a free port"
+            )
+
+
+def _check_listen(place: Place, listen: str, example: str, findings: Findings) -> None:
     address = parse_address(listen)
     is_unix = listen.startswith("unix:")
     if is_unix and not listen.removeprefix("unix:").startswith("/"):
-        findings.mistake(
-            ("service", "listen"), listen, "unix:/absolute/path", "give the whole path"
-        )
+        findings.mistake(place, listen, "unix:/absolute/path", "give the whole path")
     elif not is_unix and address is None:
         findings.mistake(
-            ("service", "listen"),
+            place,
             listen,
             "host:port (port 0 to 65535) or unix:/path",
-            "for instance 127.0.0.1:50051",
+            f"for instance {example}",
         )
     elif address is not None and not _is_local(address[0]):
         findings.warn(
-            ("service", "listen"),
+            place,
             listen,
             "an address of this machine alone",
             "whoever reaches this port can read stored answers and spend your keys; "
             "listen on 127.0.0.1, or keep a firewall or a mesh before it",
-        )
-    metrics_address = parse_address(metrics)
-    if metrics and metrics_address is None:
-        findings.mistake(
-            ("service", "metrics_listen"),
-            metrics,
-            'host:port, or "" for none',
-            "for instance 127.0.0.1:9464",
-        )
-    elif metrics and metrics_address == address and metrics_address and metrics_address[1] != 0:
-        findings.mistake(
-            ("service", "metrics_listen"),
-            metrics,
-            "another port than service.listen",
-            "take a free port",
         )
 
 

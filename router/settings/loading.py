@@ -174,6 +174,7 @@ def _build(
     folder = _data_folder(file.service.data_folder, environ, path)
     return Settings(
         service=file.service.model_copy(update={"data_folder": folder}),
+        http=file.http,
         limits=file.limits,
         cache=file.cache,
         audits=file.audits,

@@ -53,6 +53,32 @@ class Service(Table):
     request_id_ttl_s: Annotated[int, Field(ge=1, le=30 * 86_400)] = 86_400
 
 
+class HttpTable(Table):
+    """``[http]``: the face that OpenAI's and Anthropic's clients speak to.
+
+    What ``[limits]`` says of requests holds here as well.
+
+    Attributes:
+        listen: ``host:port`` or ``unix:/path``; port 0 takes a free one; empty: no HTTP.
+        named_models: what a request for a model of this file gets. ``pinned``: that model.
+            ``routed``: the cheapest adequate one of those that cost no more, with the named one as
+            the baseline. ``auto`` and ``scrimp`` are always routed among all.
+        max_connections: open at once; one more is refused.
+        max_header_bytes: of the first line, and of each header.
+        idle_s: seconds a connection may stay open without a request.
+        body_s: seconds a request's body may take to come.
+        timeout_s: for requests that bring no deadline, their streams included.
+    """
+
+    listen: str = "127.0.0.1:50080"
+    named_models: Literal["pinned", "routed"] = "pinned"
+    max_connections: Annotated[int, Field(ge=1, le=100_000)] = 1_000
+    max_header_bytes: Annotated[int, Field(ge=1024, le=1 << 20)] = 16_384
+    idle_s: Seconds = 75.0
+    body_s: Seconds = 30.0
+    timeout_s: Seconds = 600.0
+
+
 class Limits(Table):
     """``[limits]``: what one request, and all of them together, may take.
 
@@ -253,6 +279,7 @@ class SettingsFile(Table):
     """The whole file."""
 
     service: Service = Service()
+    http: HttpTable = HttpTable()
     limits: Limits = Limits()
     cache: CacheTable = CacheTable()
     audits: AuditsTable = AuditsTable()

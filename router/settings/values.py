@@ -11,7 +11,14 @@ from cache.types import ReusePolicy
 from router.errors import UnknownNamespace
 from router.prices import PriceList
 from router.settings.mistakes import Mistake
-from router.settings.tables import AuditsTable, CacheTable, Limits, RoutingTable, Service
+from router.settings.tables import (
+    AuditsTable,
+    CacheTable,
+    HttpTable,
+    Limits,
+    RoutingTable,
+    Service,
+)
 from router.types import Mode, Share
 
 
@@ -137,6 +144,7 @@ class Settings:
     """
 
     service: Service
+    http: HttpTable
     limits: Limits
     cache: CacheTable
     audits: AuditsTable

@@ -6,8 +6,10 @@ import re
 from collections.abc import AsyncIterator
 from hashlib import sha256
 
+import aiohttp
 import pytest
 import pytest_asyncio
+from openai import AsyncOpenAI
 from service.harness import Service, serving
 
 from scrimp.client import Client
@@ -64,3 +66,24 @@ async def client(service: Service, namespace: str) -> AsyncIterator[Client]:
     service.puppet.forget()
     async with service.client(namespace) as connected:
         yield connected
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def openai(service: Service, namespace: str) -> AsyncIterator[AsyncOpenAI]:
+    """OpenAI's own client in the test's own namespace; it retries nothing."""
+    service.puppet.forget()
+    headers = {"x-scrimp-namespace": namespace}
+    async with AsyncOpenAI(
+        base_url=service.url, api_key="unused", max_retries=0, timeout=20, default_headers=headers
+    ) as connected:
+        yield connected
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def http(service: Service, namespace: str) -> AsyncIterator[aiohttp.ClientSession]:
+    """A plain HTTP client in the test's own namespace, for what no client would send."""
+    service.puppet.forget()
+    async with aiohttp.ClientSession(
+        f"http://{service.running.http_address}", headers={"x-scrimp-namespace": namespace}
+    ) as session:
+        yield session

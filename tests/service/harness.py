@@ -41,6 +41,9 @@ listen = "127.0.0.1:0"
 metrics_listen = ""
 drain_s = 1.0
 
+[http]
+listen = "127.0.0.1:0"
+
 [routing]
 baseline = "large"
 quality_target = 1.0
@@ -217,6 +220,11 @@ class Service:
     def client(self, namespace: str = "", caller: str = "") -> Client:
         """Return a client of it."""
         return Client(self.running.address, namespace=namespace, caller=caller, timeout_s=20)
+
+    @property
+    def url(self) -> str:
+        """The base URL that OpenAI's clients want."""
+        return f"http://{self.running.http_address}/v1"
 
 
 def settings_for(

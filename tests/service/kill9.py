@@ -33,6 +33,9 @@ metrics_listen = ""
 data_folder = "data"
 ticket_ttl_s = 86400
 
+[http]
+listen = ""
+
 [limits]
 max_waiting_lookups = 1000
 

@@ -204,6 +204,9 @@ listen = "127.0.0.1:0"
 metrics_listen = ""
 data_folder = "data"
 
+[http]
+listen = "127.0.0.1:0"
+
 [providers.local]
 base_url = "{upstream}"
 api_key_env = "LOCAL_KEY"

@@ -76,7 +76,12 @@ def _without_further(value: dict[str, Any]) -> dict[str, Any]:
 
 def test_an_answer_sent_back_as_it_came_is_a_plain_turn() -> None:
     """Clients echo messages with fields that are null or empty; these say nothing."""
-    echoed = {"role": "assistant", "content": "Magma.", "refusal": None, "annotations": []}
+    echoed: dict[str, Any] = {
+        "role": "assistant",
+        "content": "Magma.",
+        "refusal": None,
+        "annotations": [],
+    }
     plain = {"role": "assistant", "content": "Magma."}
 
     assert read(messages=[USER, echoed, USER]) == read(messages=[USER, plain, USER])

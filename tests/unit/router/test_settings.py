@@ -83,7 +83,7 @@ def test_the_example_file_shows_every_key_with_its_true_default() -> None:
     lines = [re.sub(r"^# (?=\w+ = )", "", line) for line in text.splitlines()]
     shown = tomllib.loads("\n".join(line for line in lines if not line.startswith("#")))
 
-    for name in ("service", "limits", "cache", "audits", "routing"):
+    for name in ("service", "http", "limits", "cache", "audits", "routing"):
         table = getattr(SettingsFile(), name)
         assert set(shown[name]) == set(type(table).model_fields)
         for key, value in shown[name].items():
@@ -401,6 +401,7 @@ def test_an_open_set_gives_strangers_the_default_without_remembering_them() -> N
 def test_addresses_of_this_machine_are_fine(listen: str) -> None:
     """Loopback and Unix sockets raise no warning."""
     assert settings_of(f'[service]\nlisten = "{listen}"').warnings == ()
+    assert settings_of(f'[http]\nlisten = "{listen}"').warnings == ()
 
 
 @pytest.mark.parametrize(
@@ -409,6 +410,8 @@ def test_addresses_of_this_machine_are_fine(listen: str) -> None:
 def test_addresses_that_cannot_be_listened_on_are_mistakes(listen: str) -> None:
     """Found at load, not at bind."""
     assert only(mistakes_of(f'[service]\nlisten = "{listen}"')).key == "service.listen"
+    if listen:  # no HTTP is fine, no gRPC is not
+        assert only(mistakes_of(f'[http]\nlisten = "{listen}"')).key == "http.listen"
 
 
 def test_listening_to_the_world_is_a_warning() -> None:
@@ -416,12 +419,19 @@ def test_listening_to_the_world_is_a_warning() -> None:
     warning = settings_of('[service]\nlisten = "0.0.0.0:50051"').warnings[0]
 
     assert warning.key == "service.listen"
+    assert settings_of('[http]\nlisten = "0.0.0.0:50080"').warnings[0].key == "http.listen"
 
 
 @pytest.mark.parametrize(
     ("text", "key"),
     [
         ('[service]\nmetrics_listen = "127.0.0.1:50051"', "service.metrics_listen"),
+        ('[service]\nmetrics_listen = "127.0.0.1:50080"', "service.metrics_listen"),
+        ('[http]\nlisten = "127.0.0.1:50051"', "http.listen"),
+        ('[service]\nlisten = "unix:/a"\n[http]\nlisten = "unix:/a"', "http.listen"),
+        ('[http]\nnamed_models = "pined"', "http.named_models"),
+        ("[http]\nmax_connections = 0", "http.max_connections"),
+        ("[http]\nbody_s = -1.0", "http.body_s"),
         ("[routing]\nconnect_s = 700", "routing.connect_s"),
         ("[routing]\nbackoff_s = 6", "routing.backoff_s"),
         ("[limits]\nmax_prompt_bytes = 9000000", "limits.max_prompt_bytes"),

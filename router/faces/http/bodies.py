@@ -1,0 +1,70 @@
+"""From a request's bytes to a JSON object that holds nothing which would trip anyone later."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from typing import Any
+
+from aiohttp import web
+
+from router.errors import InvalidRequest
+from router.faces.bounds import no_constant
+from router.faces.http.problems import HttpError
+
+_SUSPICIOUS = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
+
+
+async def read_body(request: web.Request, within_s: float) -> bytes:
+    """Return a request's body.
+
+    Raises:
+        HttpError: it did not come in time.
+        web.HTTPRequestEntityTooLarge: it is larger than the application takes.
+    """
+    try:
+        async with asyncio.timeout(within_s):
+            return await request.read()
+    except TimeoutError as error:
+        raise HttpError(
+            408, "body_late", f"the body did not come within http.body_s = {within_s:g} s"
+        ) from error
+
+
+def read_json(raw: bytes) -> dict[str, Any]:
+    """Read a body.
+
+    Raises:
+        InvalidRequest: it is no JSON object in UTF-8, or holds NUL, lone surrogates, NaN or
+            infinities.
+    """
+    try:
+        body = json.loads(raw.decode(), parse_constant=no_constant)
+        if _SUSPICIOUS.search(raw):
+            _check_texts(json.dumps(body, ensure_ascii=False))
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(
+            f"the body is no UTF-8: {error.reason} at byte {error.start}"
+        ) from error
+    except RecursionError as error:
+        raise InvalidRequest("the body is nested deeper than can be read") from error
+    except ValueError as error:
+        raise InvalidRequest(f"the body is no JSON: {error}") from error
+    if not isinstance(body, dict):
+        raise InvalidRequest(f"the body is {type(body).__name__}, expected a JSON object")
+    return body
+
+
+def _check_texts(written: str) -> None:
+    """Check all texts at once, in a body that was read and written again: only real ones are left.
+
+    Written without escapes, a lone surrogate stands as it is, and NUL alone as an escape after an
+    even number of backslashes.
+    """
+    try:
+        written.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidRequest("the body holds half a character (a lone surrogate)") from error
+    if re.search(r"(?<!\\)(?:\\\\)*\\u0000", written):
+        raise InvalidRequest("the body holds a NUL character; remove it")

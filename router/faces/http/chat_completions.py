@@ -1,0 +1,198 @@
+"""OpenAI's chat completions.
+
+Source: OpenAI's API reference, "Chat Completions" (object, chunk object, errors).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+from router.faces.http.api import (
+    Asked,
+    Body,
+    Done,
+    Replies,
+    Unsaid,
+    created_s,
+    event,
+    finish_of,
+)
+from router.faces.http.names import ModelNames
+from router.faces.http.problems import Problem
+from router.faces.http.words import Words
+from router.json_fields import flag, mapping, text
+from router.openai_body import read_body
+from router.types import Answer, Delta, ToolCall, Usage
+from scrimp.v1 import gateway_pb2
+
+_END: Final = b"data: [DONE]\n\n"
+
+
+class ChatCompletions:
+    """The API; see ``api.Api``."""
+
+    def read(self, body: Body, words: Words, names: ModelNames) -> Asked:
+        """Read a request."""
+        wishes = names.wishes(text(body.get("model"), "model"))
+        request = read_body(
+            body, namespace=words.namespace, caller=words.caller, attribution=words.attribution
+        )
+        return Asked(
+            request=words.said_of(request, wishes),
+            is_streamed=bool(flag(body.get("stream"), "stream")),
+            body=body,
+        )
+
+    def whole(self, asked: Asked, done: Done) -> dict[str, Any]:
+        """Write an answer at once."""
+        first = {
+            "index": 0,
+            "message": _message(done.answer),
+            "logprobs": _logprobs(done.answer),
+            "finish_reason": finish_of(done.answer),
+        }
+        return {
+            "id": _id(done.report),
+            "object": "chat.completion",
+            "created": done.created_s,
+            "model": done.model,
+            "choices": [first, *_further_choices(done.answer)],
+            **({"usage": usage_block(done.usage)} if done.usage else {}),
+        }
+
+    def replies(self, asked: Asked) -> Replies:
+        """Return a writer for an answer that is streamed."""
+        options = asked.body.get("stream_options")
+        wanted = mapping(options, "stream_options").get("include_usage") if options else False
+        return _Chunks(includes_usage=bool(flag(wanted, "stream_options.include_usage")))
+
+    def problem(self, problem: Problem) -> dict[str, Any]:
+        """Write an error."""
+        return openai_problem(problem)
+
+
+class _Chunks:
+    """Writes chunks: text as it comes, and what is known at the end only, at the end."""
+
+    def __init__(self, *, includes_usage: bool) -> None:
+        self._includes_usage = includes_usage
+        self._unsaid = Unsaid()
+        self._frame: dict[str, Any] = {}
+
+    def begin(self, report: gateway_pb2.GatewayReport) -> bytes:
+        """Say who speaks."""
+        self._frame = {
+            "id": _id(report),
+            "object": "chat.completion.chunk",
+            "created": created_s(report),
+            "model": report.provider_model or report.model,
+        }
+        return self._chunk({"role": "assistant", "content": ""})
+
+    def delta(self, delta: Delta) -> bytes:
+        """Write a piece."""
+        self._unsaid.note(delta)
+        sent = b""
+        if delta.text:
+            sent += self._chunk({"content": delta.text})
+        if delta.tool_calls:
+            sent += self._chunk({"tool_calls": _indexed(map(_tool_call, delta.tool_calls))})
+        return sent
+
+    def end(self, done: Done) -> bytes:
+        """Write what is left: choices 2..n, log probabilities, the finish, the usage."""
+        answer = done.answer
+        sent = self.delta(self._unsaid.of(answer))
+        if answer.refusal:
+            sent += self._chunk({"refusal": answer.refusal})
+        for choice in _further_choices(answer):
+            message = dict(choice.get("message") or {})
+            if message.get("tool_calls"):
+                message["tool_calls"] = _indexed(message["tool_calls"])
+            sent += self._chunk(
+                message,
+                choice["index"],
+                str(choice.get("finish_reason") or "stop"),
+                choice.get("logprobs"),
+            )
+        sent += self._chunk({}, finish=finish_of(answer), logprobs=_logprobs(answer))
+        if self._includes_usage and done.usage:
+            sent += event(self._frame | {"choices": [], "usage": usage_block(done.usage)})
+        return sent + _END
+
+    def broken(self, problem: Problem) -> bytes:
+        """Say that no more will come; there is no end mark then."""
+        return event(openai_problem(problem))
+
+    def _chunk(
+        self,
+        delta: dict[str, Any],
+        index: int = 0,
+        finish: str | None = None,
+        logprobs: object = None,
+    ) -> bytes:
+        choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
+        usage = {"usage": None} if self._includes_usage else {}
+        return event(self._frame | {"choices": [choice]} | usage)
+
+
+def usage_block(usage: Usage) -> dict[str, Any]:
+    """Write a usage as chat completions do."""
+    return {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cache_read_tokens},
+    }
+
+
+def openai_problem(problem: Problem) -> dict[str, Any]:
+    """Write an error as OpenAI does."""
+    kinds = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+    usual = "server_error" if problem.status >= 500 else "invalid_request_error"
+    return {
+        "error": {
+            "message": problem.message,
+            "type": kinds.get(problem.status, usual),
+            "param": problem.field,
+            "code": problem.code,
+        }
+    }
+
+
+def _id(report: gateway_pb2.GatewayReport) -> str:
+    return f"chatcmpl-{report.response_id}"
+
+
+def _message(answer: Answer) -> dict[str, Any]:
+    has_more = bool(answer.tool_calls or answer.refusal)
+    message: dict[str, Any] = {
+        "role": "assistant",
+        "content": answer.text if answer.text or not has_more else None,
+        "refusal": answer.refusal or None,
+    }
+    if answer.tool_calls:
+        message["tool_calls"] = [_tool_call(call) for call in answer.tool_calls]
+    return message
+
+
+def _tool_call(call: ToolCall) -> dict[str, Any]:
+    function = {"name": call.name, "arguments": call.arguments_json}
+    return {"id": call.id, "type": "function", "function": function}
+
+
+def _indexed(calls: Any) -> list[dict[str, Any]]:  # noqa: ANN401  as a provider gave them
+    return [{"index": n, **call} for n, call in enumerate(calls)]
+
+
+def _logprobs(answer: Answer) -> Any:  # noqa: ANN401  as a provider gave them
+    return json.loads(answer.logprobs_json) if answer.logprobs_json else None
+
+
+def _further_choices(answer: Answer) -> Iterator[dict[str, Any]]:
+    """Yield choices 2..n as the provider gave them, each with its index."""
+    given = json.loads(answer.extra_choices_json) if answer.extra_choices_json else ()
+    for n, choice in enumerate(given, start=1):
+        yield {"logprobs": None, **choice, "index": n}

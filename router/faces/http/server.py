@@ -1,0 +1,323 @@
+"""The HTTP server: limits, routes, and one flow for every API.
+
+aiohttp's server, because the service carries aiohttp for its providers anyway: no further
+dependency, a parser in C, and handlers that are cancelled when their client leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from aiohttp import ClientConnectionResetError, web
+
+from router.embeddings import Embeddings
+from router.faces import reports
+from router.faces.bounds import check_chat
+from router.faces.edge import Edge
+from router.faces.http.api import Api, Asked, Body, Done, Replies
+from router.faces.http.bodies import read_body, read_json
+from router.faces.http.chat_completions import ChatCompletions
+from router.faces.http.embeddings import ENCODER, embedded
+from router.faces.http.names import ModelNames
+from router.faces.http.problems import HttpError, Problem, problem_of
+from router.faces.http.words import PREFIX, read_words, report_headers
+from router.faces.wire import read_answer, read_usage
+from router.gateway import Answered, Begun, Event, Gateway
+from router.ledger.types import RequestKey
+from router.once import Once, Replayed
+from router.settings import Settings
+from router.types import ChatRequest, Delta
+from scrimp.v1 import gateway_pb2
+
+_APIS: Final[Mapping[str, Api]] = {"/v1/chat/completions": ChatCompletions()}
+_USUAL: Final = _APIS["/v1/chat/completions"]
+_STREAM_HEADERS: Final = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",  # a proxy that gathers a stream takes away what it is for
+}
+_REFUSED: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\n"
+    b"Connection: close\r\n\r\n"
+)
+
+# aiohttp quotes what it cannot parse in its log, and a broken request may hold prompts and keys.
+_silent = logging.getLogger(f"{__name__}.wire")
+_silent.addHandler(logging.NullHandler())
+_silent.propagate = False
+
+Found = AsyncIterator[Event | Replayed]
+
+
+class HttpFace:
+    """The handlers.
+
+    Args:
+        gateway: answers chats.
+        embeddings: the built-in encoder.
+        edge: counts the calls in flight, with those of the other faces.
+        settings: limits, models and the ``[http]`` table.
+    """
+
+    def __init__(
+        self, gateway: Gateway, embeddings: Embeddings, edge: Edge, settings: Settings
+    ) -> None:
+        self._gateway = gateway
+        self._embeddings = embeddings
+        self._edge = edge
+        self._limits = settings.limits
+        self._http = settings.http
+        self._names = ModelNames(settings)
+
+    def application(self) -> web.Application:
+        """Return the routes."""
+        app = web.Application(
+            middlewares=[self._explained], client_max_size=self._limits.max_message_bytes
+        )
+        for path, api in _APIS.items():
+            app.router.add_post(path, self._chat(api))
+        app.router.add_post("/v1/embeddings", self._embed)
+        app.router.add_get("/v1/models", self._list)
+        app.router.add_get("/v1/models/{name:.+}", self._describe)
+        for path in ("/health", "/healthz"):
+            app.router.add_get(path, self._health)
+        return app
+
+    @web.middleware
+    async def _explained(
+        self,
+        request: web.Request,
+        handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
+    ) -> web.StreamResponse:
+        """Turn whatever goes wrong before the first byte into the API's own kind of error."""
+        try:
+            return await handler(request)
+        except ClientConnectionResetError:
+            raise  # nobody is there to be told
+        except Exception as error:  # noqa: BLE001  the outermost edge
+            problem = problem_of(error)
+        api = _APIS.get(request.path, _USUAL)
+        response = web.json_response(
+            api.problem(problem), status=problem.status, headers=problem.headers
+        )
+        if problem.status in (408, 413) or self._edge.is_closed:
+            response.force_close()
+        return response
+
+    def _chat(self, api: Api) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def answer(http: web.Request) -> web.StreamResponse:
+            with self._edge.passing():
+                raw = await read_body(http, self._http.body_s)
+                body = read_json(raw)
+                words = read_words(http.headers, body.get("metadata"), self._limits)
+                asked = api.read(body, words, self._names)
+                check_chat(asked.request, self._limits)
+                once = _once(asked.request, http, raw)
+                within_s = words.timeout_s or self._http.timeout_s
+                async with aclosing(
+                    self._gateway.complete(asked.request, once, is_streamed=asked.is_streamed)  # type: ignore[type-var]
+                ) as events:
+                    if asked.is_streamed:
+                        return await _streamed(http, api.replies(asked), events, within_s)
+                    async with asyncio.timeout(within_s):
+                        return await _whole(api, asked, events)
+
+        return answer
+
+    async def _embed(self, http: web.Request) -> web.Response:
+        with self._edge.passing():
+            body: Body = read_json(await read_body(http, self._http.body_s))
+            read_words(http.headers, body.get("metadata"), self._limits)
+            async with asyncio.timeout(self._http.timeout_s):
+                return web.json_response(await embedded(body, self._embeddings))
+
+    async def _list(self, _: web.Request) -> web.Response:
+        return web.json_response(self._names.listed(self._encoder))
+
+    async def _describe(self, http: web.Request) -> web.Response:
+        return web.json_response(self._names.described(http.match_info["name"], self._encoder))
+
+    async def _health(self, _: web.Request) -> web.Response:
+        """Tell whether calls are taken; as gRPC's health service does."""
+        if self._edge.is_closed:
+            return web.json_response({"status": "stopping"}, status=503)
+        return web.json_response({"status": "serving"})
+
+    @property
+    def _encoder(self) -> str:
+        return ENCODER if self._embeddings.dim else ""
+
+
+def _once(request: ChatRequest, http: web.Request, raw: bytes) -> Once[Answered] | None:
+    """Return the use of a request's id; the same id goes with the same bytes and the same words."""
+    if not request.request_id:
+        return None
+    words = sorted(
+        (name.lower(), value)
+        for name, value in http.headers.items()
+        if name.lower().startswith(PREFIX)
+    )
+    digest = sha256(repr((http.path, words)).encode("utf-8", "backslashreplace") + b"\n" + raw)
+    return Once(
+        key=RequestKey(
+            namespace=request.namespace, caller=request.caller, request_id=request.request_id
+        ),
+        body_digest=digest.digest(),
+        encode=reports.encode_completed,
+    )
+
+
+async def _whole(api: Api, asked: Asked, events: Found) -> web.Response:
+    async for event in events:
+        if isinstance(event, Answered | Replayed):
+            done = _done(event)
+            return web.json_response(api.whole(asked, done), headers=report_headers(done.report))
+    raise AssertionError("a gateway request ends with its answer, or raises")
+
+
+async def _streamed(
+    http: web.Request, replies: Replies, events: Found, within_s: float
+) -> web.StreamResponse:
+    """Send an answer as it comes; what fails after the first byte is the stream's last event."""
+    stream = _Stream(http, replies)
+    try:
+        async with asyncio.timeout(within_s):
+            async for event in events:
+                await stream.take(event)
+    except ClientConnectionResetError:
+        raise
+    except Exception as error:
+        if not stream.is_open:
+            raise
+        await stream.break_off(problem_of(error))
+    return await stream.close()
+
+
+class _Stream:
+    """One response of server-sent events."""
+
+    def __init__(self, http: web.Request, replies: Replies) -> None:
+        self._http = http
+        self._replies = replies
+        self._response = web.StreamResponse(headers=_STREAM_HEADERS)
+        self.is_open = False
+
+    async def take(self, event: Event | Replayed) -> None:
+        """Send an event of the gateway."""
+        if isinstance(event, Begun):
+            await self._open(reports.begun(event))
+        elif isinstance(event, Delta):
+            await self._response.write(self._replies.delta(event))
+        else:
+            done = _done(event)
+            if not self.is_open:
+                await self._open(done.report)
+            await self._response.write(self._replies.end(done))
+
+    async def break_off(self, problem: Problem) -> None:
+        """Say that no more will come."""
+        await self._response.write(self._replies.broken(problem))
+
+    async def close(self) -> web.StreamResponse:
+        """End the response."""
+        await self._response.write_eof()
+        return self._response
+
+    async def _open(self, report: gateway_pb2.GatewayReport) -> None:
+        self._response.headers.update(report_headers(report))
+        self.is_open = True
+        await self._response.prepare(self._http)
+        await self._response.write(self._replies.begin(report))
+
+
+def _done(event: Answered | Replayed) -> Done:
+    if isinstance(event, Answered):
+        completion = event.completion
+        report = reports.completed(event, without_answer=True).report
+        return Done(answer=completion.answer, usage=completion.usage, report=report)
+    kept = reports.replayed(event)
+    if not kept.HasField("answer"):
+        raise HttpError(
+            409,
+            "answer_not_kept",
+            "this request id was used before with no-store, so its answer is gone; send a new id",
+        )
+    usage = read_usage(kept.report.usage) if kept.report.HasField("usage") else None
+    return Done(answer=read_answer(kept.answer), usage=usage, report=kept.report)
+
+
+class Listening:
+    """An application that takes connections.
+
+    Attributes:
+        address: where, with the port it got.
+    """
+
+    def __init__(self, runner: web.AppRunner, server: asyncio.Server, address: str) -> None:
+        self._runner = runner
+        self._server = server
+        self.address = address
+
+    async def close(self) -> None:
+        """Take no more connections, and cancel what still runs."""
+        self._server.close()
+        await self._runner.cleanup()
+
+
+async def listen(face: HttpFace, settings: Settings) -> Listening:
+    """Take connections at ``http.listen``.
+
+    Raises:
+        OSError: that cannot be listened on.
+    """
+    http = settings.http
+    runner = web.AppRunner(
+        face.application(),
+        access_log=None,
+        logger=_silent,
+        handler_cancellation=True,  # a client that leaves stops the upstream call
+        keepalive_timeout=http.idle_s,
+        max_line_size=http.max_header_bytes,
+        max_field_size=http.max_header_bytes,
+        shutdown_timeout=0.5,  # the service has waited for its calls before this
+    )
+    await runner.setup()
+    loop = asyncio.get_running_loop()
+    connect = _bounded(runner, http.max_connections)
+    try:
+        if http.listen.startswith("unix:"):
+            path = http.listen.removeprefix("unix:")
+            server = await loop.create_unix_server(connect, path)
+            await asyncio.to_thread(Path(path).chmod, 0o600)
+            return Listening(runner, server, http.listen)
+        host, _, port = http.listen.rpartition(":")
+        server = await loop.create_server(connect, host.strip("[]"), int(port))
+    except OSError as error:
+        await runner.cleanup()
+        raise OSError(f"http.listen {http.listen!r} cannot be listened on: {error}") from error
+    return Listening(runner, server, f"{host}:{server.sockets[0].getsockname()[1]}")
+
+
+def _bounded(runner: web.AppRunner, most: int) -> Callable[[], asyncio.Protocol]:
+    server = runner.server
+    assert server is not None  # after setup() there is one
+
+    def connect() -> asyncio.Protocol:
+        return server() if len(server.connections) < most else _Refusing()
+
+    return connect
+
+
+class _Refusing(asyncio.Protocol):
+    """Tells a connection that there are too many."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if isinstance(transport, asyncio.Transport):
+            transport.write(_REFUSED)
+            transport.close()
