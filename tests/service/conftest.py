@@ -9,6 +9,7 @@ from hashlib import sha256
 import aiohttp
 import pytest
 import pytest_asyncio
+from anthropic import AsyncAnthropic
 from openai import AsyncOpenAI
 from service.harness import Service, serving
 
@@ -75,6 +76,18 @@ async def openai(service: Service, namespace: str) -> AsyncIterator[AsyncOpenAI]
     headers = {"x-scrimp-namespace": namespace}
     async with AsyncOpenAI(
         base_url=service.url, api_key="unused", max_retries=0, timeout=20, default_headers=headers
+    ) as connected:
+        yield connected
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def anthropic(service: Service, namespace: str) -> AsyncIterator[AsyncAnthropic]:
+    """Anthropic's own client in the test's own namespace; it retries nothing."""
+    service.puppet.forget()
+    headers = {"x-scrimp-namespace": namespace}
+    base_url = service.url.removesuffix("/v1")
+    async with AsyncAnthropic(
+        base_url=base_url, api_key="unused", max_retries=0, timeout=20, default_headers=headers
     ) as connected:
         yield connected
 

@@ -8,5 +8,6 @@
     problems          errors -> what each API calls them
     api               what an API has to know: how it asks, and how it answers
     chat_completions  OpenAI's chat completions
+    messages          Anthropic's messages
     embeddings        OpenAI's embeddings, of the built-in encoder
 """

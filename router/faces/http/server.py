@@ -24,6 +24,7 @@ from router.faces.http.api import Api, Asked, Body, Done, Replies
 from router.faces.http.bodies import read_body, read_json
 from router.faces.http.chat_completions import ChatCompletions
 from router.faces.http.embeddings import ENCODER, embedded
+from router.faces.http.messages import Messages
 from router.faces.http.names import ModelNames
 from router.faces.http.problems import HttpError, Problem, problem_of
 from router.faces.http.words import PREFIX, read_words, report_headers
@@ -35,7 +36,10 @@ from router.settings import Settings
 from router.types import ChatRequest, Delta
 from scrimp.v1 import gateway_pb2
 
-_APIS: Final[Mapping[str, Api]] = {"/v1/chat/completions": ChatCompletions()}
+_APIS: Final[Mapping[str, Api]] = {
+    "/v1/chat/completions": ChatCompletions(),
+    "/v1/messages": Messages(),
+}
 _USUAL: Final = _APIS["/v1/chat/completions"]
 _STREAM_HEADERS: Final = {
     "Content-Type": "text/event-stream; charset=utf-8",

@@ -186,7 +186,8 @@ def report_headers(report: gateway_pb2.GatewayReport) -> dict[str, str]:
         ("saved-usd-nanos", cost, "saved_usd_nanos"),
     )
     headers = {
-        "x-request-id": report.response_id,
+        "x-request-id": report.response_id,  # where OpenAI's clients look for it
+        "request-id": report.response_id,  # and where Anthropic's do
         f"{PREFIX}response-id": report.response_id,
         f"{PREFIX}cache": _word(chat_pb2.CacheOutcome.Name(cache.outcome), _OUTCOME),
         f"{PREFIX}model": report.model,
