@@ -8,6 +8,7 @@
     problems          errors -> what each API calls them
     api               what an API has to know: how it asks, and how it answers
     chat_completions  OpenAI's chat completions
+    responses         OpenAI's responses
     messages          Anthropic's messages
     embeddings        OpenAI's embeddings, of the built-in encoder
 """

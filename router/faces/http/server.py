@@ -27,6 +27,7 @@ from router.faces.http.embeddings import ENCODER, embedded
 from router.faces.http.messages import Messages
 from router.faces.http.names import ModelNames
 from router.faces.http.problems import HttpError, Problem, problem_of
+from router.faces.http.responses import Responses
 from router.faces.http.words import PREFIX, read_words, report_headers
 from router.faces.wire import read_answer, read_usage
 from router.gateway import Answered, Begun, Event, Gateway
@@ -39,6 +40,7 @@ from scrimp.v1 import gateway_pb2
 _APIS: Final[Mapping[str, Api]] = {
     "/v1/chat/completions": ChatCompletions(),
     "/v1/messages": Messages(),
+    "/v1/responses": Responses(),
 }
 _USUAL: Final = _APIS["/v1/chat/completions"]
 _STREAM_HEADERS: Final = {
