@@ -31,7 +31,8 @@ def _parser() -> argparse.ArgumentParser:
 
     serve = commands.add_parser("serve", help="run the service")
     _add_config(serve)
-    serve.add_argument("--listen", help="host:port or unix:/path, instead of the file's")
+    serve.add_argument("--listen", help="gRPC: host:port or unix:/path, instead of the file's")
+    serve.add_argument("--http", help="the same for HTTP; an empty one turns it off")
     serve.add_argument("--data-folder", help="instead of the file's")
     serve.add_argument("--log-level", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
     serve.set_defaults(run=_serve)
@@ -111,7 +112,11 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
 
 def _settings(args: argparse.Namespace) -> Settings | None:
     """Load the settings, with what the command line says instead; None after saying why not."""
-    stated = {"service.listen": "listen", "service.data_folder": "data_folder"}
+    stated = {
+        "service.listen": "listen",
+        "http.listen": "http",
+        "service.data_folder": "data_folder",
+    }
     overrides = {
         key: value
         for key, name in stated.items()

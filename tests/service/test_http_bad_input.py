@@ -163,6 +163,20 @@ async def test_unknown_addresses_and_methods(http: aiohttp.ClientSession) -> Non
         )
 
 
+@pytest.mark.parametrize("header", ["Origin", "Sec-Fetch-Site"])
+async def test_web_pages_are_kept_out(
+    service: Service, http: aiohttp.ClientSession, header: str
+) -> None:
+    """403: else any page that somebody reads could spend the keys of a service on the machine."""
+    before = len(service.puppet.calls)
+
+    status, body = await post(http, json.dumps(ASKED), **{header: "https://example.com"})
+
+    assert_refused(status, body, "requests from web pages are refused", expected=403)
+    assert body["error"]["type"] == "permission_error"
+    assert len(service.puppet.calls) == before
+
+
 async def test_headers_beyond_the_limit_are_refused(http: aiohttp.ClientSession) -> None:
     """400, and the connection is closed; the others go on."""
     async with http.get("/health", headers={"x-long": "x" * 40_000}) as response:

@@ -25,6 +25,7 @@ async def test_health_is_served(http: aiohttp.ClientSession, path: str) -> None:
     """200 while calls are taken, whatever else is asked."""
     async with http.get(path) as response:
         assert (response.status, await response.json()) == (200, {"status": "serving"})
+        assert response.headers["Server"] == "scrimp"
 
 
 async def test_both_faces_stop_together(tmp_path: Path) -> None:

@@ -86,6 +86,7 @@ class HttpFace:
         app = web.Application(
             middlewares=[self._explained], client_max_size=self._limits.max_message_bytes
         )
+        app.on_response_prepare.append(_anonymous)
         for path, api in _APIS.items():
             app.router.add_post(path, self._chat(api))
         app.router.add_post("/v1/embeddings", self._embed)
@@ -103,6 +104,7 @@ class HttpFace:
     ) -> web.StreamResponse:
         """Turn whatever goes wrong before the first byte into the API's own kind of error."""
         try:
+            _refuse_pages(request)
             return await handler(request)
         except ClientConnectionResetError:
             raise  # nobody is there to be told
@@ -158,6 +160,23 @@ class HttpFace:
     @property
     def _encoder(self) -> str:
         return ENCODER if self._embeddings.dim else ""
+
+
+def _refuse_pages(request: web.Request) -> None:
+    """Keep web pages out: any page could make its reader's browser ask a service on this machine.
+
+    Raises:
+        HttpError: a browser sent it; what these headers say, no page can unsay.
+    """
+    if "Origin" in request.headers or "Sec-Fetch-Site" in request.headers:
+        raise HttpError(
+            403, "web_page", "requests from web pages are refused; send them from your own server"
+        )
+
+
+async def _anonymous(_: web.Request, response: web.StreamResponse) -> None:
+    """Tell nobody which versions of what are behind this; aiohttp would."""
+    response.headers["Server"] = "scrimp"
 
 
 def _once(request: ChatRequest, http: web.Request, raw: bytes) -> Once[Answered] | None:
