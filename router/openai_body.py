@@ -1,8 +1,7 @@
 """An OpenAI request body becomes a ``ChatRequest``: the way back of ``providers.openai``.
 
 What no field of ours stands for is kept in ``extra`` and ``extra_json`` as it is, so that it
-reaches the provider untouched and stays part of the key. What would be lost on the way back is
-refused.
+reaches the provider untouched and stays part of the key.
 """
 
 from __future__ import annotations
@@ -44,12 +43,6 @@ _OWN = frozenset(
 _CHANGE_NO_ANSWER = frozenset({"user", "stream", "stream_options", "metadata", "store"})
 _OF_MESSAGES = frozenset({"role", "content", "name", "tool_calls", "tool_call_id"})
 _OF_TOOLS = frozenset({"type", "function"})
-_NOT_PASSED: Mapping[str, str] = {
-    "functions": "use tools",
-    "function_call": "use tool_choice",
-    "audio": "answers are text: leave it out, with modalities",
-}
-"""What would come back in a form that answers are not kept in."""
 
 
 def read_body(
@@ -66,9 +59,6 @@ def read_body(
     Raises:
         InvalidRequest: it is no chat request; says which field.
     """
-    for name, remedy in _NOT_PASSED.items():
-        if body.get(name) is not None:
-            raise InvalidRequest(f"{name} is not supported; {remedy}")
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         raise InvalidRequest("messages is no list with at least one message")

@@ -117,6 +117,8 @@ def saying(**fields: Any) -> dict[str, Any]:
         (asking(stop=["x"] * 65), "stop holds 65 items, at most 64", "stop"),
         (asking(tools=[{}] * 129), "tools[0].name is empty", "tools[0].name"),
         (asking(tools=[{"name": "f"}] * 129), "tools holds 129 items", "tools"),
+        (asking(functions=[{"name": "f"}]), "functions is not supported; use tools", "functions"),
+        (asking(audio={"voice": "x"}), "audio is not supported; answers are text", "audio"),
         (asking(messages=[USER] * 1_001), "messages holds 1001 items", "messages"),
         (asking(response_format="json"), "response_format is str", "response_format"),
         (asking(metadata={"x-scrimp-color": "red"}), "x-scrimp-color is not known", None),

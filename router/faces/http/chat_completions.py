@@ -6,9 +6,10 @@ Source: OpenAI's API reference, "Chat Completions" (object, chunk object, errors
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from router.errors import InvalidRequest
 from router.faces.http.api import (
     Asked,
     Body,
@@ -28,6 +29,12 @@ from router.types import Answer, Delta, ToolCall, Usage
 from scrimp.v1 import gateway_pb2
 
 _END: Final = b"data: [DONE]\n\n"
+_NOT_PASSED: Mapping[str, str] = {
+    "functions": "use tools",
+    "function_call": "use tool_choice",
+    "audio": "answers are text: leave it out, with modalities",
+}
+"""What would come back in a form that answers are not kept in."""
 
 
 class ChatCompletions:
@@ -35,6 +42,9 @@ class ChatCompletions:
 
     def read(self, body: Body, words: Words, names: ModelNames) -> Asked:
         """Read a request."""
+        for name, remedy in _NOT_PASSED.items():
+            if body.get(name) is not None:
+                raise InvalidRequest(f"{name} is not supported; {remedy}")
         wishes = names.wishes(text(body.get("model"), "model"))
         request = read_body(
             body, namespace=words.namespace, caller=words.caller, attribution=words.attribution

@@ -116,7 +116,6 @@ def test_either_name_of_the_longest_answer_is_read() -> None:
         ({"tools": [{"type": "custom", "custom": {}}]}, "tools[0].type is 'custom'"),
         ({"tools": [{"type": "function", "function": {}}]}, "tools[0].name is empty"),
         ({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),
-        ({"functions": [{"name": "f"}]}, "functions is not supported; use tools"),
         ({"metadata": None, "x": float("inf")}, "beyond what JSON holds"),
         ({"messages": [{"role": "narrator", "content": "x"}]}, "messages[0].role is 'narrator'"),
         ({"messages": [USER | {"content": "a\0b"}]}, "holds a NUL character"),
