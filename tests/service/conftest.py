@@ -55,10 +55,8 @@ async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ser
 @pytest.fixture
 def namespace(request: pytest.FixtureRequest) -> str:
     """A namespace of the test's own."""
-    name = str(request.node.name)
-    return (
-        f"{re.sub(r'[^a-z0-9_]+', '-', name.lower())[:60]}-{sha256(name.encode()).hexdigest()[:6]}"
-    )
+    name = re.sub(r"[^a-z0-9_]+", "-", str(request.node.name).lower())[:60]
+    return f"{name}-{sha256(request.node.nodeid.encode()).hexdigest()[:6]}"
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -145,7 +145,8 @@ class Puppet:
         return [call.model for call in self.calls if _prompt(call) == prompt]
 
     def forget(self) -> None:
-        """Forget what was said and held; calls that wait go on waiting."""
+        """Forget what was said, held and cancelled; calls that wait go on waiting."""
+        self.cancelled.clear()
         self._replies.clear()
         self._gates.clear()
 
