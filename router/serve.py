@@ -100,7 +100,9 @@ async def _listen(app: App) -> Running:
             ("grpc.so_reuseport", 0),
         ]
     )
-    contract = Contract(app.gateway, app.advisor, app.operations, settings.limits)
+    contract = Contract(
+        app.gateway, app.advisor, app.operations, settings.limits, models=settings.models
+    )
     register(server, contract, Calls(edge, settings.limits))
     app.metrics.watch(Watched.IN_FLIGHT, lambda: edge.n_running)
     health = Health(server)

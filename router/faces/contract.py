@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import aclosing, suppress
 from hashlib import sha256
 from typing import Any
@@ -65,15 +65,23 @@ class Contract:
     Args:
         gateway, advisor, operations: what does it.
         limits: what requests are held to.
+        models: the names that a request's own baseline may have.
     """
 
     def __init__(
-        self, gateway: Gateway, advisor: Advisor, operations: Operations, limits: Limits
+        self,
+        gateway: Gateway,
+        advisor: Advisor,
+        operations: Operations,
+        limits: Limits,
+        *,
+        models: Collection[str],
     ) -> None:
         self._gateway = gateway
         self._advisor = advisor
         self._operations = operations
         self._limits = limits
+        self._models = models
         self._is_stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -253,6 +261,12 @@ class Contract:
 
     def _request(self, call: Call[Any]) -> ChatRequest:
         wire: chat_pb2.ChatRequest = call.wire.request
+        baseline = wire.wishes.baseline_model
+        if baseline and baseline not in self._models:
+            raise InvalidRequest(
+                f"wishes.baseline_model {baseline[:64]!r} is not configured; there are: "
+                f"{', '.join(self._models)}"
+            )
         return read_request(
             wire, caller=call.caller, limits=self._limits, deadline_at=call.deadline_at
         )

@@ -252,10 +252,19 @@ def _wishes(wire: pb.Wishes, limits: Limits) -> Wishes:
     wanted = None
     if wire.HasField("quality_target"):
         wanted = target(wire.quality_target, "wishes.quality_target")
+    most_nanos = None
+    if wire.HasField("max_cost_usd_nanos"):
+        most_nanos = wire.max_cost_usd_nanos
+        if most_nanos < 0:
+            raise InvalidRequest(
+                f"wishes.max_cost_usd_nanos is a number of nano-dollars >= 0, got {most_nanos}"
+            )
     return Wishes(
         pinned_model=read_name(wire.pinned_model, "wishes.pinned_model", limits),
         allowed_models=read_names(wire.allowed_models, "wishes.allowed_models", limits),
         quality_target=wanted,
+        max_cost_nanos=most_nanos,
+        baseline_model=read_name(wire.baseline_model, "wishes.baseline_model", limits),
     )
 
 

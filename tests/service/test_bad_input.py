@@ -155,6 +155,14 @@ BAD: dict[str, tuple[Change, str]] = {
     "max age negative": (lambda r: setattr(r.cache_control, "max_age_s", -1.0), "max_age_s"),
     "max age NaN": (lambda r: setattr(r.cache_control, "max_age_s", NAN), "max_age_s"),
     "max age infinite": (lambda r: setattr(r.cache_control, "max_age_s", INF), "max_age_s"),
+    "cost negative": (
+        lambda r: setattr(r.wishes, "max_cost_usd_nanos", -1),
+        "wishes.max_cost_usd_nanos is a number of nano-dollars",
+    ),
+    "baseline unknown": (
+        lambda r: setattr(r.wishes, "baseline_model", "gpt-9"),
+        "wishes.baseline_model 'gpt-9' is not configured; there are: small,",
+    ),
     "format unknown": (
         lambda r: setattr(r.response_format, "kind", 9),
         "response_format.kind is 9",

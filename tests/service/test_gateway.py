@@ -317,6 +317,36 @@ async def test_a_tool_result_goes_to_the_model_that_called_it(
     assert service.puppet.models("42") == ["puppet-large"]
 
 
+async def test_a_request_may_name_its_own_baseline(client: Client) -> None:
+    """Then its savings are measured against what the app would have called."""
+    wish = chat_pb2.Wishes(baseline_model="small")
+
+    done = await client.complete(
+        chat_pb2.ChatRequest(messages=asked("Which lake is the deepest?"), wishes=wish)
+    )
+
+    cost = done.report.cost
+    assert (cost.baseline_model, cost.baseline_usd_nanos) == ("small", SMALL_NANOS)
+    assert (cost.cost_usd_nanos, cost.saved_usd_nanos) == (SMALL_NANOS, 0)
+
+
+async def test_a_request_may_say_what_it_costs_at_most(client: Client) -> None:
+    """A model that is expected to cost more is passed over, and where none is left, it is told."""
+    for most, model in ((1_000_000, "small"), (1, "")):
+        wish = chat_pb2.Wishes(max_cost_usd_nanos=most, allowed_models=["small", "large"])
+        request = chat_pb2.ChatRequest(messages=asked("Which sea is the saltiest?"), wishes=wish)
+        if model:
+            assert (await client.complete(request)).report.model == model
+        else:
+            request.cache_control.bypass = True
+            with refused(grpc.StatusCode.FAILED_PRECONDITION, "no configured model fits"):
+                await client.complete(request)
+
+
+def asked(text: str) -> list[chat_pb2.Message]:
+    return [chat_pb2.Message(role=chat_pb2.ROLE_USER, parts=[chat_pb2.Part(text=text)])]
+
+
 async def test_tool_calls_come_whole(service: Service, client: Client) -> None:
     """In a stream a tool call is one piece of its own, and stands in the whole answer again."""
     call = ToolCall(id="c1", name="search", arguments_json='{"q": "lava"}')

@@ -583,10 +583,20 @@ class Wishes(_message.Message):
     PINNED_MODEL_FIELD_NUMBER: _builtins.int
     ALLOWED_MODELS_FIELD_NUMBER: _builtins.int
     QUALITY_TARGET_FIELD_NUMBER: _builtins.int
+    MAX_COST_USD_NANOS_FIELD_NUMBER: _builtins.int
+    BASELINE_MODEL_FIELD_NUMBER: _builtins.int
     pinned_model: _builtins.str
     """Only this model may answer; an answer stored by another never serves."""
     quality_target: _builtins.float
     """Share of the strongest model's quality, in (0, 1]; absent: the namespace's policy."""
+    max_cost_usd_nanos: _builtins.int
+    """That the answer is expected to cost at most, in nano-dollars; absent: the namespace's policy
+    alone, which also holds where it allows less.
+    """
+    baseline_model: _builtins.str
+    """Where the request would have gone without scrimp, which its savings are measured against; empty:
+    the baseline of the settings.
+    """
     @_builtins.property
     def allowed_models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only these may answer; empty: any."""
@@ -597,13 +607,20 @@ class Wishes(_message.Message):
         pinned_model: _builtins.str = ...,
         allowed_models: _abc.Iterable[_builtins.str] | None = ...,
         quality_target: _builtins.float | None = ...,
+        max_cost_usd_nanos: _builtins.int | None = ...,
+        baseline_model: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_quality_target", b"_quality_target", "quality_target", b"quality_target"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_cost_usd_nanos", b"_max_cost_usd_nanos", "_quality_target", b"_quality_target", "max_cost_usd_nanos", b"max_cost_usd_nanos", "quality_target", b"quality_target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_quality_target", b"_quality_target", "allowed_models", b"allowed_models", "pinned_model", b"pinned_model", "quality_target", b"quality_target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_cost_usd_nanos", b"_max_cost_usd_nanos", "_quality_target", b"_quality_target", "allowed_models", b"allowed_models", "baseline_model", b"baseline_model", "max_cost_usd_nanos", b"max_cost_usd_nanos", "pinned_model", b"pinned_model", "quality_target", b"quality_target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_cost_usd_nanos: _TypeAlias = _typing.Literal["max_cost_usd_nanos"]  # noqa: Y015
+    _WhichOneofArgType__max_cost_usd_nanos: _TypeAlias = _typing.Literal["_max_cost_usd_nanos", b"_max_cost_usd_nanos"]  # noqa: Y015
     _WhichOneofReturnType__quality_target: _TypeAlias = _typing.Literal["quality_target"]  # noqa: Y015
     _WhichOneofArgType__quality_target: _TypeAlias = _typing.Literal["_quality_target", b"_quality_target"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_cost_usd_nanos) -> _WhichOneofReturnType__max_cost_usd_nanos | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__quality_target) -> _WhichOneofReturnType__quality_target | None: ...
 
 Global___Wishes: _TypeAlias = Wishes  # noqa: Y015
