@@ -1,13 +1,14 @@
 """A body of Anthropic's messages becomes a ``ChatRequest``.
 
-Fields that we do not know are kept as they are, as ``openai_body`` does. Marks for prompt caching
-(``cache_control``) change no answer and are left out: what is worth marking is for the provider's
-adapter to say.
+Fields that we do not know are kept as they are, as ``openai_body`` does; what chat completions
+have no words for (thoughts, citations, titles, thinking, effort) stands apart, under ``ANTHROPIC``.
+Marks for prompt caching (``cache_control``) change no answer and are left out: what is worth
+marking is for the provider's adapter to say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 from router.errors import InvalidRequest
@@ -23,6 +24,7 @@ from router.json_fields import (
     text,
 )
 from router.types import (
+    ANTHROPIC,
     Attribution,
     ChatRequest,
     Message,
@@ -40,10 +42,13 @@ Body = Mapping[str, Any]
 _OWN: Final = frozenset(
     {"model", "messages", "system", "max_tokens", "temperature", "top_p", "stop_sequences"}
     | {"tools", "tool_choice", "thinking", "output_config", "stream", "metadata", "cache_control"}
+    | {"service_tier"}
 )
 _ROLES: Final = {"user": Role.USER, "assistant": Role.ASSISTANT, "system": Role.SYSTEM}
 _CHOICES: Final = {"auto": '"auto"', "any": '"required"', "none": '"none"'}
 _THOUGHTS: Final = ("thinking", "redacted_thinking")
+_ALONE: Final = ("thinking", "output_config", "service_tier")
+"""Fields of the body that go to Anthropic as they came, beside what we read of them."""
 
 
 def read_body(body: Body, *, namespace: str, caller: str, attribution: Attribution) -> ChatRequest:
@@ -125,7 +130,7 @@ def _spoken(role: Role, blocks: list[Mapping[str, Any]], field: str) -> Message:
             for block in blocks
             if block.get("type") == "tool_use"
         ),
-        extra_json=as_json({"thinking_blocks": thoughts}) if thoughts else "",
+        extra_json=_own({"thinking_blocks": thoughts} if thoughts else {}),
     )
 
 
@@ -137,6 +142,7 @@ def _result(block: Mapping[str, Any], field: str) -> Message:
         role=Role.TOOL,
         parts=parts,
         tool_call_id=text(block.get("tool_use_id"), f"{field}.tool_use_id"),
+        extra_json=_own({"is_error": True} if block.get("is_error") is True else {}),
     )
 
 
@@ -151,7 +157,7 @@ def _parts(value: object, field: str) -> tuple[Part, ...]:
 def _part(block: Mapping[str, Any], field: str) -> Part:
     kind = block.get("type")
     if kind == "text":
-        rest = further(block, ("type", "text", "cache_control"))
+        rest = _further(block, ("type", "text"))
         return Part(text=text(block.get("text"), f"{field}.text"), extra_json=rest)
     if kind in ("image", "document"):
         return _source(block, str(kind), field)
@@ -165,12 +171,15 @@ def _source(block: Mapping[str, Any], kind: str, field: str) -> Part:
     usual = "image/*" if kind == "image" else "application/pdf"
     media_type = text(source.get("media_type"), f"{field}.source.media_type") or usual
     data = text(source.get("data"), f"{field}.source.data")
+    rest = _further(block, ("type", "source"))
     if form == "text":
-        return Part(text=data, is_context=True)
+        return Part(text=data, is_context=True, extra_json=rest)
     if form == "base64":
-        return Part(media_type=media_type, data=from_base64(data, f"{field}.source.data"))
+        raw = from_base64(data, f"{field}.source.data")
+        return Part(media_type=media_type, data=raw, extra_json=rest)
     if form == "url":
-        return Part(media_type=media_type, uri=text(source.get("url"), f"{field}.source.url"))
+        uri = text(source.get("url"), f"{field}.source.url")
+        return Part(media_type=media_type, uri=uri, extra_json=rest)
     raise InvalidRequest(f"{field}.source.type is {form!r}, which is none of base64, url, text")
 
 
@@ -189,10 +198,18 @@ def _tool(value: object, field: str) -> Tool:
         description=text(tool.get("description"), f"{field}.description"),
         parameters_json="" if schema is None else as_json(schema),
         is_strict=flag(tool.get("strict"), f"{field}.strict"),
-        extra_json=further(
-            tool, ("type", "name", "description", "input_schema", "strict", "cache_control")
-        ),
+        extra_json=_further(tool, ("type", "name", "description", "input_schema")),
     )
+
+
+def _further(value: Body, known: Collection[str]) -> str:
+    """Return the fields that are not known, as Anthropic's own words."""
+    rest = further(value, (*known, "cache_control"))
+    return f'{{"{ANTHROPIC}": {rest}}}' if rest else ""
+
+
+def _own(fields: Body) -> str:
+    return as_json({ANTHROPIC: fields}) if fields else ""
 
 
 def _tool_choice(value: object) -> str:
@@ -264,9 +281,9 @@ def _extra(body: Body) -> dict[str, str]:
         for name, value in body.items()
         if name not in _OWN and value is not None
     }
-    thinking = body.get("thinking") or {}
-    if thinking.get("type") not in (None, "enabled", "disabled"):
-        extra["thinking"] = as_json(thinking)
+    alone = {name: body[name] for name in _ALONE if body.get(name) is not None}
+    if alone:
+        extra[ANTHROPIC] = as_json(alone)
     if (body.get("tool_choice") or {}).get("disable_parallel_tool_use"):
         extra["parallel_tool_calls"] = "false"
     return extra

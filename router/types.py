@@ -8,6 +8,12 @@ from enum import StrEnum
 from typing import Final
 
 NANOS_PER_USD: Final = 1_000_000_000
+ANTHROPIC: Final = "anthropic"
+"""The further field that holds what only Anthropic's Messages have words for, as an object.
+
+So a request that came in these words reaches Anthropic in them, and other wires, whose words the
+other further fields are, know what to leave out. Of a request, a message, a part and a tool alike.
+"""
 
 
 class Mode(StrEnum):

@@ -10,6 +10,8 @@ What differs from chat completions, and what is made of it:
 - there is no JSON mode: a tool that takes the answer is forced, and its input is the answer;
 - prefixes are cached where they are marked: tools and system prompt, and in a conversation that
   goes on its end, each where it is long enough to be cached at all;
+- thoughts are blocks before what was said, and only who came in these words has kept them;
+- whoever came in these words (``ANTHROPIC``) is passed on in them: thinking, effort, formats;
 - cached input is counted beside ``input_tokens``; ours holds all of it.
 """
 
@@ -36,6 +38,7 @@ from router.providers.asking import (
 from router.providers.http import HttpUpstream, broken_off, cut_off, malformed
 from router.providers.reading import NO_ANSWER, PiecedText, count, string, well_formed_all
 from router.types import (
+    ANTHROPIC,
     Answer,
     ChatRequest,
     Completion,
@@ -67,6 +70,7 @@ _FINISH_REASONS: Final = {
     "tool_use": "tool_calls",
     "refusal": "content_filter",
 }
+_THOUGHTS: Final = frozenset({"thinking", "redacted_thinking"})
 _DOCUMENTS: Final = frozenset({"application/pdf"})
 
 Block = dict[str, Any]
@@ -136,6 +140,9 @@ def request_body(model: str, request: ChatRequest) -> dict[str, Any]:
         turns, system = [{"role": "user", "content": system}], []
     sampling = request.sampling
     tools, choice = _tools(request)
+    own = _own_body(request)
+    if not _may_think(request.messages):
+        own.pop("thinking", None)
     thinking = _thinking(
         request, is_forced=choice is not None and choice["type"] in ("any", "tool")
     )
@@ -152,7 +159,7 @@ def request_body(model: str, request: ChatRequest) -> dict[str, Any]:
     if thinking is not None:
         max_tokens += thinking["budget_tokens"]
         optional |= {"temperature": None, "top_p": None}  # thinking takes neither
-    body = extras(request) | {"model": model, "max_tokens": max_tokens, "messages": turns}
+    body = extras(request) | own | {"model": model, "max_tokens": max_tokens, "messages": turns}
     body |= {name: value for name, value in optional.items() if value is not None}
     _mark_stable_prefixes(body)
     return body
@@ -177,7 +184,8 @@ def _blocks(message: Message) -> list[Block]:
     blocks = [_block(part) for part in message.parts if part.media_type or part.text]
     if message.role is Role.TOOL:
         result: Block = {"type": "tool_result", "tool_use_id": message.tool_call_id}
-        return [result | ({"content": blocks} if blocks else {})]
+        failed = {"is_error": True} if _own(message.extra_json).get("is_error") is True else {}
+        return [result | failed | ({"content": blocks} if blocks else {})]
     calls: list[Block] = [
         {
             "type": "tool_use",
@@ -187,14 +195,45 @@ def _blocks(message: Message) -> list[Block]:
         }
         for call in message.tool_calls
     ]
-    return blocks + calls
+    return _thoughts(message) + blocks + calls
+
+
+def _thoughts(message: Message) -> list[Block]:
+    """Return what an assistant thought before it spoke; it can be sent back only as it came."""
+    if message.role is not Role.ASSISTANT:
+        return []
+    found = _own(message.extra_json).get("thinking_blocks")
+    blocks = found if isinstance(found, list) else []
+    return [one for one in blocks if isinstance(one, dict) and one.get("type") in _THOUGHTS]
+
+
+def _own(extra_json: str) -> dict[str, Any]:
+    """Return further fields that came in Anthropic's own words; others are another wire's."""
+    found = json.loads(extra_json) if extra_json else {}
+    own = found.get(ANTHROPIC) if isinstance(found, dict) else None
+    return own if isinstance(own, dict) else {}
 
 
 def _text(text: str) -> Block:
     return {"type": "text", "text": text}
 
 
+def _own_body(request: ChatRequest) -> dict[str, Any]:
+    """The same of a request as a whole."""
+    own = json.loads(request.extra.get(ANTHROPIC, "{}"))
+    found = own if isinstance(own, dict) else {}
+    return {name: value for name, value in found.items() if name != "stream"}  # ours to say
+
+
 def _block(part: Part) -> Block:
+    own = _own(part.extra_json)
+    if own and part.is_context and not part.media_type:  # a document that has a title, or is cited
+        source = {"type": "text", "media_type": "text/plain", "data": part.text}
+        return own | {"type": "document", "source": source}
+    return own | _known_block(part)
+
+
+def _known_block(part: Part) -> Block:
     if not part.media_type:
         return _text(part.text)
     kind = "image" if part.media_type.startswith("image/") else "document"
@@ -238,20 +277,28 @@ def _tools(request: ChatRequest) -> tuple[list[Block], Block | None]:
 def _tool(tool: Tool) -> Block:
     schema = json.loads(tool.parameters_json) if tool.parameters_json else {"type": "object"}
     described = {"description": tool.description} if tool.description else {}
-    return {"name": tool.name, **described, "input_schema": schema}
+    return _own(tool.extra_json) | {"name": tool.name, **described, "input_schema": schema}
 
 
 def _thinking(request: ChatRequest, *, is_forced: bool) -> Block | None:
-    """Return how much may be thought.
-
-    Not with a forced tool; nor on a tool's result: there the thoughts that called the tool would
-    have to be sent along, and they are not kept.
-    """
+    """Return how much may be thought, where the caller has not said so in Anthropic's own words."""
+    if ANTHROPIC in request.extra or is_forced or not _may_think(request.messages):
+        return None
     reasoning = request.reasoning
     budget = reasoning.budget_tokens or _BUDGETS.get(reasoning.effort)
-    if budget is None or is_forced or request.messages[-1].role is Role.TOOL:
-        return None
-    return {"type": "enabled", "budget_tokens": budget}
+    return None if budget is None else {"type": "enabled", "budget_tokens": budget}
+
+
+def _may_think(messages: Sequence[Message]) -> bool:
+    """Tell whether there may be thinking: on a tool's result only with the thoughts that called it.
+
+    Chat completions do not keep them, and without them Anthropic refuses the request.
+    """
+    if messages[-1].role is not Role.TOOL:
+        return True
+    turns = (one for one in reversed(messages) if one.role is Role.ASSISTANT)
+    asked = next(turns, None)
+    return asked is None or bool(_thoughts(asked))
 
 
 def _mark_stable_prefixes(body: dict[str, Any]) -> None:
@@ -263,7 +310,9 @@ def _mark_stable_prefixes(body: dict[str, Any]) -> None:
         (system or tools)[-1].update(mark)
     goes_on = any(turn["role"] == "assistant" for turn in turns)
     if goes_on and n_chars + len(json.dumps(turns)) >= _CACHED_FROM_CHARS:
-        turns[-1]["content"][-1].update(mark)
+        last = turns[-1]["content"][-1]
+        if last["type"] not in _THOUGHTS:
+            last.update(mark)
 
 
 # ---- reading ----------------------------------------------------------------------------------
@@ -320,7 +369,10 @@ def read_usage(usage: Mapping[str, Any] | None) -> Usage | None:
 
 
 def _wants_json(request: ChatRequest) -> bool:
-    return request.response_format.kind != "text"
+    """Tell whether a tool is forced for want of a JSON mode; whoever asks for a format has one."""
+    config = _own_body(request).get("output_config")
+    has_format = isinstance(config, dict) and bool(config.get("format"))
+    return request.response_format.kind != "text" and not has_format
 
 
 def _finish_reason(stop_reason: str, *, is_json: bool) -> str:

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from router.errors import ProviderRejected
-from router.types import ChatRequest, Message, Part, Role
+from router.types import ANTHROPIC, ChatRequest, Message, Part, Role
 
 ANOTHERS_WORDS = frozenset(
     {"audio", "function_call", "functions", "metadata", "modalities", "model", "messages",
      "parallel_tool_calls", "prediction", "prompt_cache_key", "prompt_cache_retention",
      "request_id", "safety_identifier", "service_tier", "store", "stream", "stream_options",
-     "user", "verbosity", "web_search_options"}
+     "user", "verbosity", "web_search_options", ANTHROPIC}
 )  # fmt: skip
 """Fields of chat completions that other wires have no word for; other unknown ones pass."""
 

@@ -25,6 +25,7 @@ from router.providers.reading import (
     well_formed_all,
 )
 from router.types import (
+    ANTHROPIC,
     Answer,
     ChatRequest,
     Completion,
@@ -39,7 +40,7 @@ from router.types import (
 )
 
 _COMMON = Quirks()
-_OURS = frozenset({"model", "messages", "stream", "stream_options", "request_id"})
+_OURS = frozenset({"model", "messages", "stream", "stream_options", "request_id", ANTHROPIC})
 
 
 class OpenAIProvider:
@@ -154,13 +155,15 @@ def _tool_call(call: ToolCall) -> dict[str, Any]:
 def _content(parts: tuple[Part, ...]) -> str | list[dict[str, Any]] | None:
     if not parts:
         return None
-    if len(parts) == 1 and not parts[0].media_type and not parts[0].extra_json:
+    if len(parts) == 1 and not parts[0].media_type and not _further(parts[0].extra_json):
         return parts[0].text
     return [_further(part.extra_json) | _part(part) for part in parts]
 
 
 def _further(extra_json: str) -> dict[str, Any]:
-    return dict(json.loads(extra_json)) if extra_json else {}
+    """Return the further fields of a message, a part or a tool, but for another wire's words."""
+    found = json.loads(extra_json) if extra_json else {}
+    return {name: value for name, value in found.items() if name != ANTHROPIC}
 
 
 def _part(part: Part) -> dict[str, Any]:

@@ -22,10 +22,14 @@ from fakes_upstream import (
 )
 from fakes_wires import anthropic_events, anthropic_message
 
+from router.anthropic_body import read_body
 from router.errors import ProviderError, ProviderRejected, ProviderUnavailable
 from router.providers.anthropic import AnthropicProvider, request_body
+from router.providers.openai import request_body as chat_completion_body
 from router.types import (
     Answer,
+    Attribution,
+    ChatRequest,
     Completion,
     Message,
     Part,
@@ -289,6 +293,138 @@ def test_a_tools_result_is_not_thought_about() -> None:
     assert "thinking" not in request_body(
         "m", chat(messages=messages, reasoning=Reasoning(effort="low"))
     )
+
+
+THOUGHTS: list[Any] = [
+    {"type": "thinking", "thinking": "Hm.", "signature": "abc"},
+    {"type": "redacted_thinking", "data": "xyz"},
+]
+IN_ITS_OWN_WORDS: dict[str, Any] = {
+    "model": "claude-x",
+    "max_tokens": 2_000,
+    "temperature": 1.0,
+    "thinking": {"type": "enabled", "budget_tokens": 1_024},
+    "output_config": {"effort": "low"},
+    "service_tier": "standard_only",
+    "top_k": 5,
+    "tools": [
+        {
+            "name": "search",
+            "input_schema": {"type": "object"},
+            "strict": True,
+            "input_examples": [{"q": "lava"}],
+        }
+    ],
+    "messages": [
+        {
+            "role": "user",
+            "content": [
+                {
+                    "type": "document",
+                    "source": {"type": "text", "media_type": "text/plain", "data": "A report."},
+                    "title": "Report",
+                    "citations": {"enabled": True},
+                },
+                {
+                    "type": "document",
+                    "source": {"type": "url", "url": "https://host/a.pdf"},
+                    "context": "from last year",
+                },
+                {"type": "text", "text": "What does it say?"},
+            ],
+        },
+        {
+            "role": "assistant",
+            "content": [
+                *THOUGHTS,
+                {"type": "text", "text": "Let me look.", "citations": [{"cited_text": "A"}]},
+                {"type": "tool_use", "id": "c1", "name": "search", "input": {"q": "lava"}},
+            ],
+        },
+        {
+            "role": "user",
+            "content": [
+                {
+                    "type": "tool_result",
+                    "tool_use_id": "c1",
+                    "is_error": True,
+                    "content": [{"type": "text", "text": "not found"}],
+                },
+            ],
+        },
+    ],
+}
+
+
+def as_messages(body: dict[str, Any]) -> ChatRequest:
+    return read_body(body, namespace="n", caller="c", attribution=Attribution())
+
+
+def test_what_came_in_its_own_words_goes_out_in_them() -> None:
+    """Thoughts, citations, titles, failed tools, thinking, effort: as if nobody stood between."""
+    assert request_body("claude-x", as_messages(IN_ITS_OWN_WORDS)) == IN_ITS_OWN_WORDS
+
+
+def test_a_format_asked_in_its_own_words_forces_no_tool() -> None:
+    """The model's own JSON mode, also beside tools."""
+    form = {"type": "json_schema", "schema": {"type": "object"}}
+    asked = IN_ITS_OWN_WORDS | {"output_config": {"format": form}}
+
+    assert request_body("claude-x", as_messages(asked)) == asked
+
+
+def test_there_is_no_thinking_without_the_thoughts_that_called_a_tool() -> None:
+    """It would be refused; without it the request is answered."""
+    without = json.loads(json.dumps(IN_ITS_OWN_WORDS))
+    del without["messages"][1]["content"][:2]
+
+    assert "thinking" not in request_body("claude-x", as_messages(without))
+
+
+def test_its_own_words_are_left_out_where_nobody_has_them() -> None:
+    """Chat completions get what they know."""
+    asked = json.loads(json.dumps(IN_ITS_OWN_WORDS)) | {"thinking": None}
+    del asked["messages"][0]["content"][1]  # by reference they take no document at all
+
+    body = chat_completion_body("m", as_messages(asked))
+
+    written = json.dumps(body)
+    for word in ("anthropic", "thinking", "citations", "title", "is_error", "output_config"):
+        assert word not in written
+    assert body["reasoning_effort"] == "low"
+
+
+def test_other_wires_further_fields_are_left_out() -> None:
+    """Fields within messages that came as chat completions are no words of this wire."""
+    messages = (
+        message("Hi"),
+        Message(
+            role=Role.ASSISTANT,
+            parts=(Part(text="Ho", extra_json='{"x": 1}'),),
+            extra_json='{"reasoning_content": "Hm."}',
+        ),
+        message("Well?"),
+    )
+    tools = (Tool(name="f", extra_json='{"y": 1}'),)
+
+    body = request_body("m", chat(messages=messages, tools=tools))
+
+    assert body["messages"][1]["content"] == [{"type": "text", "text": "Ho"}]
+    assert body["tools"] == [{"name": "f", "input_schema": {"type": "object"}}]
+
+
+@pytest.mark.parametrize("strange", ["5", "[1]", '{"thinking_blocks": 5}', '{"stream": true}'])
+def test_strange_words_do_no_harm(strange: str) -> None:
+    """A caller of another API may write anything under that name."""
+    extra_json = f'{{"anthropic": {strange}}}'
+    turn = Message(role=Role.ASSISTANT, parts=(Part(text="Ho"),), extra_json=extra_json)
+
+    body = request_body(
+        "m", chat(messages=(message("Hi"), turn, message("So?")), extra={"anthropic": strange})
+    )
+
+    assert body["messages"][1]["content"] == [{"type": "text", "text": "Ho"}]
+    assert "stream" not in body
 
 
 def test_instructions_alone_are_the_question() -> None:

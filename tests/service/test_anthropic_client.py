@@ -175,7 +175,8 @@ async def test_what_is_asked_reaches_the_provider(
     assert (sent.sampling.max_tokens, sent.sampling.stop) == (500, ("END",))
     assert sent.response_format.kind == "json_schema"
     assert json.loads(sent.response_format.schema_json)["schema"] == schema
-    assert dict(sent.extra) == {"top_k": "40"}
+    assert json.loads(sent.extra["anthropic"]) == {"output_config": config}
+    assert (set(sent.extra), sent.extra["top_k"]) == ({"top_k", "anthropic"}, "40")
     assert sent.attribution.user == "u1"
 
 
@@ -197,7 +198,7 @@ async def test_thoughts_are_handed_back_as_they_came(
 
     assistant = service.puppet.calls[-1].request.messages[1]
     assert assistant.own_text == "Hello."
-    assert json.loads(assistant.extra_json) == {"thinking_blocks": [thought]}
+    assert json.loads(assistant.extra_json) == {"anthropic": {"thinking_blocks": [thought]}}
 
 
 async def test_one_question_is_one_entry_in_both_apis(
@@ -226,7 +227,7 @@ async def test_one_question_is_one_entry_in_both_apis(
             "invalid_request_error",
         ),
         (
-            ProviderUnavailable("down", kind="http_500", retry_after_s=float("inf")),
+            ProviderUnavailable("down", kind="http_500", is_repeatable=False),
             sdk.InternalServerError,
             "overloaded_error",
         ),
