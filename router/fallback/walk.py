@@ -31,7 +31,7 @@ class Walk:
 
     @property
     def model(self) -> str:
-        """The model that answered; where none has, the one that is heard, or the last; may be empty.
+        """The model that answered; where none has, the one that is heard, or the last, or none.
 
         From the first piece on only one call runs, that of the model that is heard.
         """

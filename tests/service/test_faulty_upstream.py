@@ -25,6 +25,9 @@ SETTINGS = """
 listen = "127.0.0.1:0"
 metrics_listen = ""
 
+[http]
+listen = "127.0.0.1:0"
+
 [routing]
 baseline = "far"
 quality_target = 1.0

@@ -14,6 +14,8 @@ import aiohttp
 import pytest
 from service.harness import Service, eventually, serving
 
+from router.errors import ProviderUnavailable
+
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 PATH = "/v1/chat/completions"
@@ -225,6 +227,44 @@ async def test_too_many_in_flight_are_refused(tmp_path: Path) -> None:
         gate.open()
         await asyncio.gather(*running)
         assert (await post(http, json.dumps(ASKED)))[0] == 200
+
+
+async def test_load_that_no_provider_has_a_place_for_is_shed(tmp_path: Path) -> None:
+    """429, and when to come back."""
+    places = {"providers.puppet.max_connections": 1, "providers.puppet.max_waiting": 0}
+    async with (
+        serving(tmp_path / "data", overrides=places) as service,
+        service.client("acme") as client,
+        aiohttp.ClientSession(f"http://{service.running.http_address}") as http,
+    ):
+        gate = service.puppet.hold("Who built the first bridge?")
+        first = asyncio.create_task(client.complete("Who built the first bridge?"))
+        await asyncio.wait_for(gate.reached.wait(), 5)
+
+        async with http.post(PATH, json=ASKED) as response:
+            body = await response.json()
+        gate.open()
+        await first
+
+    assert (response.status, response.headers["Retry-After"]) == (429, "1")
+    assert body["error"]["code"] == "overloaded"
+
+
+async def test_a_provider_that_asked_to_be_left_alone_is_told_with_its_time(tmp_path: Path) -> None:
+    """503 with Retry-After in whole seconds, never sooner than the provider said."""
+    async with (
+        serving(tmp_path / "data") as service,
+        aiohttp.ClientSession(f"http://{service.running.http_address}") as http,
+    ):
+        busy = ProviderUnavailable("later", kind="http_429", retry_after_s=30.0)
+        service.puppet.says(PROMPT, busy)
+
+        for _ in range(2):  # also when nobody is asked any more
+            async with http.post(PATH, json=ASKED) as response:
+                body = await response.json()
+            assert response.status == 503
+            assert 25 <= int(response.headers["Retry-After"]) <= 30
+            assert body["error"]["code"] == "no_model_available"
 
 
 async def test_connections_are_bounded(tmp_path: Path) -> None:

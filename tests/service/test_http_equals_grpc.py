@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from openai import AsyncOpenAI
 from service.harness import Service, completion, eventually, streamed, totals
 
 from router.types import ToolCall
@@ -231,3 +232,30 @@ async def test_faces_share_a_call_in_flight(
     assert made["choices"][0]["message"]["content"] == wire.answer.text
     assert wire.report.cache.outcome == chat_pb2.CACHE_OUTCOME_SHARED
     assert len(service.puppet.calls) == before + 1
+
+
+async def test_a_stream_over_http_shares_a_whole_answer_over_grpc(
+    service: Service, client: Client, openai: AsyncOpenAI
+) -> None:
+    """It comes in pieces all the same, after headers that say whose answer it is."""
+    gate = service.puppet.hold(PROMPT)
+    whole = asyncio.create_task(client.complete(PROMPT))
+    await gate.reached.wait()
+    before = len(service.puppet.calls)
+    joining = asyncio.create_task(
+        openai.chat.completions.with_raw_response.create(
+            model="auto", messages=[{"role": "user", "content": PROMPT}], stream=True
+        )
+    )
+    await asyncio.sleep(0.1)
+    gate.open()
+
+    response = await joining
+    text = ""
+    async for chunk in response.parse():
+        text += "".join(choice.delta.content or "" for choice in chunk.choices)
+
+    assert response.headers["x-scrimp-cache"] == "shared"
+    assert response.headers["x-scrimp-model"] == "small"
+    assert text == (await whole).answer.text
+    assert len(service.puppet.calls) == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,8 +11,9 @@ import aiohttp
 import pytest
 from service.harness import SMALL_NANOS, Service, eventually, report, totals
 
+from router.faces.http.words import report_headers
 from scrimp.client import Client
-from scrimp.v1 import admin_pb2, feedback_pb2
+from scrimp.v1 import admin_pb2, chat_pb2, feedback_pb2, gateway_pb2
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -256,3 +258,33 @@ async def test_metadata_of_ours_are_strings(http: aiohttp.ClientSession, value: 
 
     assert status == 400
     assert "x-scrimp-user is" in body["error"]["message"]
+
+
+async def test_the_callers_deadline_reaches_the_gateway(
+    service: Service, http: aiohttp.ClientSession
+) -> None:
+    """So that nothing is waited for that would come too late."""
+    await ask(http, timeout_s="7")
+    left_s = (service.puppet.calls[-1].request.deadline_at or 0.0) - time.monotonic()
+
+    assert 0 < left_s < 7
+
+
+async def test_a_deadline_of_zero_has_passed(http: aiohttp.ClientSession) -> None:
+    """It is a deadline, and not the lack of one."""
+    assert (await ask(http, timeout_s="0"))[0] == 504
+
+
+@pytest.mark.parametrize("nanos", [12_345_678_901, -12_345_678_901, 0, 2**62])
+async def test_money_is_told_to_the_last_nano_dollar(nanos: int) -> None:
+    """Nano-dollars are whole, and sums of them are exact; a share may be rounded."""
+    report = gateway_pb2.GatewayReport(
+        cost=chat_pb2.Cost(cost_usd_nanos=nanos, saved_usd_nanos=-nanos),
+        cache=chat_pb2.CacheReport(outcome=chat_pb2.CACHE_OUTCOME_NEAR, similarity=0.1 + 0.2),
+    )
+
+    headers = report_headers(report)
+
+    assert headers["x-scrimp-cost-usd-nanos"] == str(nanos)
+    assert headers["x-scrimp-saved-usd-nanos"] == str(-nanos)
+    assert headers["x-scrimp-similarity"] == "0.3"

@@ -381,7 +381,7 @@ ERRORS = [
         id="rejected",
     ),
     pytest.param(
-        ProviderUnavailable("down", kind="http_500", retry_after_s=float("inf")),
+        ProviderUnavailable("down", kind="http_500", is_repeatable=False),
         sdk.InternalServerError,
         "no_model_available",
         id="unavailable",

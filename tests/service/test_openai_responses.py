@@ -246,7 +246,7 @@ async def test_log_probabilities_come_along(
     [
         (ProviderRejected("status 400: too long", kind="http_400"), sdk.BadRequestError),
         (
-            ProviderUnavailable("down", kind="http_500", retry_after_s=float("inf")),
+            ProviderUnavailable("down", kind="http_500", is_repeatable=False),
             sdk.InternalServerError,
         ),
     ],

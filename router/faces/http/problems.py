@@ -5,17 +5,16 @@ from __future__ import annotations
 import logging
 import re
 from dataclasses import dataclass
-from math import isfinite
+from math import ceil, isfinite
 
 from aiohttp import web
 
-from router.errors import AlreadyExists, InvalidRequest, NoModelAvailable, Overloaded, ProviderError
+from router.errors import AlreadyExists, InvalidRequest, RouterError
 from router.faces.statuses import sentence_of, sentence_of_bug, status_of
 
 _log = logging.getLogger(__name__)
 _CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _FIELD = re.compile(r"([a-z_]+(?:[.\[]\S*)?) (?:is|holds) ")  # our sentences begin with the field
-_BUSY_S = 1
 
 
 class HttpError(Exception):
@@ -94,11 +93,6 @@ def _of_aiohttp(error: web.HTTPException) -> Problem:
 
 
 def _retry_after_s(error: Exception) -> int | None:
-    if isinstance(error, Overloaded):
-        return _BUSY_S
-    failed = [error] if isinstance(error, ProviderError) else []
-    if isinstance(error, NoModelAvailable):
-        failed = [one for _, one in error.failures]
-    waits = [one.retry_after_s for one in failed if one.retry_after_s is not None]
-    waits = [wait for wait in waits if isfinite(wait)]
-    return max(1, round(min(waits))) if waits else None
+    """Return what the error itself says, in whole seconds: never sooner than it says, never 0."""
+    after_s = error.retry_after_s if isinstance(error, RouterError) else None
+    return None if after_s is None or not isfinite(after_s) else max(1, ceil(after_s))

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -127,9 +129,10 @@ class HttpFace:
                 asked = api.read(body, words, self._names)
                 check_chat(asked.request, self._limits)
                 once = _once(asked.request, http, raw)
-                within_s = words.timeout_s or self._http.timeout_s
+                within_s = self._http.timeout_s if words.timeout_s is None else words.timeout_s
+                request = replace(asked.request, deadline_at=time.monotonic() + within_s)
                 async with aclosing(
-                    self._gateway.complete(asked.request, once, is_streamed=asked.is_streamed)  # type: ignore[type-var]
+                    self._gateway.complete(request, once, is_streamed=asked.is_streamed)  # type: ignore[type-var]
                 ) as events:
                     if asked.is_streamed:
                         return await _streamed(http, api.replies(asked), events, within_s)

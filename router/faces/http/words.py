@@ -200,10 +200,15 @@ def report_headers(report: gateway_pb2.GatewayReport) -> dict[str, str]:
         headers[f"{PREFIX}entry-id"] = cache.entry_id
     for word, message, field in figures:
         if message.HasField(field):  # type: ignore[arg-type]
-            headers[PREFIX + word] = f"{getattr(message, field):.10g}"
+            headers[PREFIX + word] = _figure(getattr(message, field))
     if report.replayed:
         headers[f"{PREFIX}replayed"] = "true"
     return headers
+
+
+def _figure(value: float) -> str:
+    """Write a figure: money, which is whole nano-dollars, to the last one; a share may be short."""
+    return str(value) if isinstance(value, int) else f"{value:.10g}"
 
 
 def _word(name: str, prefix: str) -> str:

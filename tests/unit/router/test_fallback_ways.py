@@ -387,6 +387,22 @@ async def test_a_silent_call_gets_a_second_one_beside_it() -> None:
     assert world.shown("scrimp_hedged_calls_total")["b",] == 1
 
 
+async def test_the_model_that_is_heard_is_known_with_its_first_piece() -> None:
+    """After one that failed and one that was outrun: headers of a stream name whoever speaks."""
+    world = World(
+        {"a": DOWN, "b": "", "c": "from c"},
+        providers={"b": Slow("late")},
+        patience=HEDGED | {"tries_per_model": 1},
+    )
+    walk, heard = Walk(), []
+
+    async for event in world.tested.call(("a", "b", "c"), chat(), walk, is_streamed=True):
+        heard.append((type(event), walk.model))
+
+    assert heard[0] == (Delta, "c")
+    assert heard[-1] == (Completion, "c")
+
+
 async def test_an_answer_in_time_needs_no_second_call() -> None:
     """The option costs nothing where nothing is slow."""
     world = World({"a": "quick", "b": "from b"}, patience=HEDGED)
