@@ -244,17 +244,19 @@ def _nobody(plan: Plan) -> RouterError:
 def _raise_if_final(failures: Sequence[tuple[str, ProviderError]]) -> None:
     """Raise where no further model is asked: on a refusal that is no model's own, or a second one.
 
-    Of two refusals the first is told: it is the one of the model that was chosen.
+    Of two refusals the first is told: it is the one of the model that was chosen. A wire that has
+    no words for what is asked refuses nothing in a provider's name: nobody was called, and whoever
+    is next may still have them.
     """
-    refusals = [error for _, error in failures if not error.is_retryable]
+    refusals = [
+        error
+        for _, error in failures
+        if not error.is_retryable and not error.kind.startswith(_NO_WORDS)
+    ]
     if len(refusals) > 1:
         raise refusals[0] from refusals[1]
-    if refusals and not _may_be_its_own(refusals[0]):
+    if refusals and refusals[0].kind not in _ANOTHER_MAY_TAKE:
         raise refusals[0]
-
-
-def _may_be_its_own(refusal: ProviderError) -> bool:
-    return refusal.kind in _ANOTHER_MAY_TAKE or refusal.kind.startswith(_NO_WORDS)
 
 
 async def _events(provider: Provider, call: ModelCall, is_streamed: bool) -> Events:

@@ -242,11 +242,13 @@ async def test_a_stream_over_http_shares_a_whole_answer_over_grpc(
     whole = asyncio.create_task(client.complete(PROMPT))
     await gate.reached.wait()
     before = len(service.puppet.calls)
-    joining = asyncio.create_task(
-        openai.chat.completions.with_raw_response.create(
+
+    async def ask() -> Any:
+        return await openai.chat.completions.with_raw_response.create(
             model="auto", messages=[{"role": "user", "content": PROMPT}], stream=True
         )
-    )
+
+    joining = asyncio.create_task(ask())
     await asyncio.sleep(0.1)
     gate.open()
 

@@ -86,6 +86,31 @@ async def test_a_second_refusal_ends_the_walk(second: ProviderRejected) -> None:
     assert provider.calls == ["a", "b"]
 
 
+async def test_a_wire_without_words_is_no_providers_refusal() -> None:
+    """Nobody was asked, so all are passed until one has the words, beside one real refusal too."""
+    no_words = ProviderRejected("no words", kind="unsupported_reasoning")
+    steps: dict[str, Scripted] = {
+        "a": no_words,
+        "b": no_words,
+        "c": TOO_LONG,
+        "d": no_words,
+        "e": "answer",
+    }
+    tested, provider, _ = fallback(steps, tries_per_model=1)
+
+    assert await answer(tested, list(steps)) == "answer"
+    assert provider.calls == list(steps)
+
+
+async def test_what_no_wire_has_words_for_is_refused() -> None:
+    """In the words of the last."""
+    no_words = ProviderRejected("no words", kind="unsupported_reasoning")
+    tested, _, _ = fallback({"a": no_words, "b": no_words}, tries_per_model=1)
+
+    with pytest.raises(ProviderRejected, match="no words"):
+        await answer(tested, ["a", "b"])
+
+
 async def test_the_last_models_refusal_is_told_as_such() -> None:
     """Where nobody else is left, it is the request, not an outage."""
     tested, provider, _ = fallback({"a": DOWN, "b": TOO_LONG}, tries_per_model=1)
