@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Hashable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Hashable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import cast
@@ -13,6 +13,7 @@ from cache.normalize import canonical
 from router.accounts import Delivered
 from router.decision import Decision
 from router.errors import ProviderError, RouterError
+from router.escalation import shortfall, stronger
 from router.fallback import Fallback, Walk
 from router.in_flight import Broadcast, InFlight
 from router.ledger.errors import LedgerError
@@ -221,15 +222,50 @@ class Gateway:
     async def _called(
         self, decision: Decision, walk: Walk, is_streamed: bool
     ) -> AsyncGenerator[Delta | Completion, None]:
-        chain = decision.routing.chain if decision.routing else ()
+        routing = decision.routing
+        chain = routing.chain if routing else ()
         now = asyncio.get_running_loop().time
         started = now()
+        if routing and decision.policy.escalates and stronger(routing, chain[0]):
+            # Whole, though it is streamed: a piece that is out can not be set aside.
+            completion = await self._checked(decision.request, routing, walk)
+            decision.clock.stages[Stage.UPSTREAM] = (now() - started) * 1e3
+            for delta in _pieces(completion.answer) if is_streamed else ():
+                yield delta
+            yield completion
+            return
         async for event in self._fallback.call(
             chain, decision.request, walk, is_streamed=is_streamed
         ):
             if isinstance(event, Completion):
                 decision.clock.stages[Stage.UPSTREAM] = (now() - started) * 1e3
             yield event
+
+    async def _checked(self, request: ChatRequest, routing: Routing, walk: Walk) -> Completion:
+        """Return the chain's answer; where it lacks something for certain, a stronger model's.
+
+        Where none of those answers, what there is is served.
+        """
+        completion = await self._whole(routing.chain, request, walk)
+        model, lack = walk.model, shortfall(request, completion)
+        better = stronger(routing, model) if lack else ()
+        if not better:
+            return completion
+        walk.put_aside(model, lack)
+        self._pipeline.metrics.escalated(model, lack)
+        try:
+            return await self._whole(better, request, walk)
+        except RouterError:
+            walk.take_back(model)
+            return completion
+
+    async def _whole(self, chain: Sequence[str], request: ChatRequest, walk: Walk) -> Completion:
+        events = self._fallback.call(chain, request, walk, is_streamed=False)
+        async with aclosing(events):
+            async for event in events:
+                if isinstance(event, Completion):
+                    return event
+        raise RuntimeError("a chain of models ends with an answer, or raises")
 
     async def _settle(
         self,

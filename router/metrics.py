@@ -293,6 +293,11 @@ class Metrics(Collector):
         self._hedges = Tally(
             "scrimp_hedged_calls", "Second calls made beside a silent first one.", "model"
         )
+        self._escalations = Tally(
+            "scrimp_escalations",
+            "Answers set aside for what they lacked; a stronger model was asked.",
+            *("model", "lack"),
+        )
         self._crowd = Levels(
             "scrimp_provider_calls",
             "Calls to a provider: in flight, and waiting for one of them to end.",
@@ -390,6 +395,10 @@ class Metrics(Collector):
     def hedged(self, model: str) -> None:
         """Count a second call beside a silent one."""
         self._hedges.add((model,))
+
+    def escalated(self, model: str, lack: str) -> None:
+        """Count an answer that was set aside."""
+        self._escalations.add((model, lack))
 
     def watch(self, what: Watched, read: Callable[[], float]) -> None:
         """Say how a gauge is read; called at every scrape, on the scraping thread."""

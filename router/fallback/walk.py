@@ -11,6 +11,7 @@ from router.ports import Sending
 from router.types import Routing, Usage
 
 _HEDGED = "hedged"
+_SET_ASIDE = "set_aside"
 
 
 @dataclass(slots=True)
@@ -22,11 +23,13 @@ class Walk:
         running: calls under way, when they began and whether they have left the house, so that
             cancelled ones are accounted too.
         passed_over: by model, why it was not asked: its circuit was open.
+        set_aside: by model, what its answer lacked, so that another was asked.
     """
 
     attempts: list[Attempt] = field(default_factory=list)
     running: dict[Upstream, tuple[float, Sending]] = field(default_factory=dict)
     passed_over: dict[str, str] = field(default_factory=dict)
+    set_aside: dict[str, str] = field(default_factory=dict)
     _ended: dict[Upstream, int] = field(default_factory=dict)
 
     @property
@@ -85,14 +88,31 @@ class Walk:
         if n is not None and self.attempts[n].status == "ok":
             self.attempts[n] = replace(self.attempts[n], status=_HEDGED)
 
+    def put_aside(self, model: str, lack: str) -> None:
+        """Note that a model's whole answer is not served: it was paid, and another is asked."""
+        self._restate(model, "ok", _SET_ASIDE)
+        self.set_aside[model] = lack
+
+    def take_back(self, model: str) -> None:
+        """Note that it is served after all, for nobody gave a better one."""
+        self._restate(model, _SET_ASIDE, "ok")
+        self.set_aside.pop(model, None)
+
+    def _restate(self, model: str, status: str, instead: str) -> None:
+        for n, attempt in enumerate(self.attempts):
+            if attempt.model == model and attempt.status == status:
+                self.attempts[n] = replace(attempt, status=instead)
+
     def explained(self, routing: Routing | None) -> Routing | None:
-        """Return the decision with what became of it: whose circuit was open when its turn came."""
-        if routing is None or not self.passed_over:
+        """Return the decision with what became of it: who was not asked, or not served, and why."""
+        aside = {name: f"its answer was {lack}: set aside" for name, lack in self.set_aside.items()}
+        instead = {**self.passed_over, **aside}
+        if routing is None or not instead:
             return routing
         return replace(
             routing,
             candidates=tuple(
-                replace(one, rejection=one.rejection or self.passed_over.get(one.model, ""))
+                replace(one, rejection=one.rejection or instead.get(one.model, ""))
                 for one in routing.candidates
             ),
         )

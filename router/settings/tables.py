@@ -168,6 +168,9 @@ class RoutingTable(Table):
         baseline: the model all traffic would go to without scrimp.
         quality_target: of every namespace that says nothing else, in (0, 1].
         max_cost_per_request: USD that one answer is expected to cost at most; None: no limit.
+        escalate: look at the answer of a model that is not the strongest of its chain, and ask a
+            stronger one where it is empty, cut short, declined or malformed. Such an answer is
+            streamed only once it is whole.
         fallback_model: tried last when nothing adequate answers; empty: none.
         max_chain: models tried for one request at most, the fallback model included.
         expected_output_tokens: assumed for the expected cost where a request sets no max_tokens.
@@ -195,6 +198,7 @@ class RoutingTable(Table):
     baseline: str = ""
     quality_target: Target = 0.95
     max_cost_per_request: Usd | None = None
+    escalate: bool = False
     fallback_model: str = ""
     max_chain: Annotated[int, Field(ge=1, le=16)] = 3
     expected_output_tokens: Tokens = 300
@@ -256,6 +260,7 @@ class NamespaceTable(Table):
     shadow_share: Portion | None = None
     quality_target: Target | None = None
     max_cost_per_request: Usd | None = None
+    escalate: bool | None = None
     allowed_models: list[str] | None = None
     pinned_model: str | None = None
     system_prompt_masks: list[str] | None = None

@@ -112,6 +112,7 @@ class NamespacePolicy:
         allowed_models: only these may answer; empty: all.
         pinned_model: only this one may answer; empty: any.
         max_cost_nanos: that one answer is expected to cost at most; None: no limit.
+        escalates: an answer that falls short for certain is set aside for a stronger model's.
         audit_share: of near-duplicate hits that are audited, in [0, 1].
         shadow_share: of near misses that are compared when their answer comes, in [0, 1].
         system_prompt_masks: spans of the system prompt that the partition key ignores.
@@ -124,6 +125,7 @@ class NamespacePolicy:
     allowed_models: tuple[str, ...] = ()
     pinned_model: str = ""
     max_cost_nanos: int | None = None
+    escalates: bool = False
     audit_share: float = 0.0
     shadow_share: float = 0.0
     system_prompt_masks: tuple[re.Pattern[str], ...] = ()
