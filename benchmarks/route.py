@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,10 @@ from benchmarks.route_figures import (
     pair_report,
     pool_report,
 )
-from benchmarks.route_scores import Exam, Judge, Prompts, usable_rows
+from benchmarks.route_noise import N_NOISED, flip_rate, noised
+from benchmarks.route_plots import save_plots
+from benchmarks.route_scores import Exam, Judge, Prompts, shipped_scorer, usable_rows
+from benchmarks.route_speed import milliseconds_by_length
 
 _MIN_SHARE = 0.95  # of the rows that a model of the pool has an outcome on
 
@@ -44,6 +48,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--all-models", action="store_true", help="RouterBench's figures over all models too"
     )
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--speed", action="store_true", help="also the shipped model's milliseconds by length"
+    )
+    parser.add_argument(
+        "--plots", type=Path, metavar="DIR", help="draw cost/quality and reliability (matplotlib)"
+    )
     parser.add_argument("--vectors", type=Path, help="folder that keeps vectors between runs")
 
 
@@ -81,11 +91,46 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "without": args.without,
         "folds": args.folds,
         "probe": args.probe,
+        "flip_rate": _flips(rows, kept, pair, exam, prompts, args.seed),
+        "ms_by_prompt_tokens": (
+            milliseconds_by_length(prompts.encoder, shipped_scorer(prompts.encoder))
+            if args.speed
+            else None
+        ),
         "artifacts": {"encoder": prompts.encoder.encoder_id, **judge.artifacts},
     }
+    if args.plots:
+        trial = _pair_trial(rows, kept, pair, exam)
+        save_plots(trial, args.plots, args.file.name.split(".")[0])
     if args.all_models:
         result.update(_pool(rows, exam))
     return result
+
+
+def _flips(
+    rows: Sequence[RoutingRow],
+    kept: Sequence[int],
+    pair: Sequence[str],
+    exam: Exam,
+    prompts: Prompts,
+    seed: int,
+) -> dict[str, float]:
+    """Return, per harmless noise, how often another model is called at half of the calls strong."""
+    p = exam.p_adequate(kept, pair)
+    threshold = float(np.median(p[:, 1] - p[:, 0]))
+    drawn = np.random.default_rng(seed).permutation(len(kept))[:N_NOISED]
+    numbers = [kept[int(at)] for at in drawn]
+    before = (p[:, 1] - p[:, 0])[drawn]
+    found = {}
+    for name, texts in noised([rows[i].prompt for i in numbers], seed).items():
+        changed = Prompts.of(
+            [replace(rows[i], prompt=text) for i, text in zip(numbers, texts, strict=True)],
+            prompts.encoder,
+            None,
+        )
+        after = exam.again(numbers, changed, pair)
+        found[name] = flip_rate(before, after[:, 1] - after[:, 0], threshold)
+    return found
 
 
 def _check(rows: Sequence[RoutingRow], args: argparse.Namespace) -> None:

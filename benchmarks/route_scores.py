@@ -18,6 +18,7 @@ from benchmarks.shipped import complexity_card
 from cache.types import Vectors
 from classifier.abilities import p_adequate
 from classifier.complexity import ComplexityModel
+from classifier.complexity_fit import FitSettings, fit
 from classifier.encoder import OnnxEncoder
 from classifier.errors import ArtifactError
 from classifier.shape import PromptShape
@@ -26,6 +27,7 @@ _LISTED = "benchmarks"  # the card's field
 _CHARS_PER_TOKEN = 4
 _PROBE_GRID = 81  # abilities tried between the outer tiers
 _PRIOR_SPREAD = 1.0  # how far, in logits, a model's ability may lie from where it starts
+_ENOUGH_TO_FIT = 100  # probed rows from which a fit on them alone beats placing models on the scale
 
 
 class TierScorer(Protocol):
@@ -33,14 +35,17 @@ class TierScorer(Protocol):
 
     @property
     def tiers(self) -> Sequence[float]:
-        """Abilities the scores stand for, ascending."""
+        """Abilities the first scores stand for, ascending."""
 
     @property
     def scorer_id(self) -> str:
         """Names the model."""
 
     def score(self, vectors: Vectors, shapes: Sequence[PromptShape]) -> Any:  # noqa: ANN401
-        """Return P(adequate), shape (n, tiers)."""
+        """Return P(adequate), shape (n, tiers and known models)."""
+
+    def head(self, model_name: str) -> int | None:
+        """Return which score is a model's own, None where it has none."""
 
     def ability(self, model_name: str) -> float | None:
         """Return a model's ability, None where training never met it."""
@@ -110,6 +115,23 @@ class Exam:
         for i, score in zip(rows, scores.tolist(), strict=True):
             self._scorers[i], self._scores[i] = scorer, score
 
+    def again(self, rows: Sequence[int], changed: Prompts, models: Sequence[str]) -> Floats:
+        """Return P(adequate) of rows whose prompts changed, each from the scorer of its row.
+
+        Args:
+            rows: row numbers.
+            changed: the same rows with other prompts, in this order.
+            models: as in ``p_adequate``, whose shape it has.
+        """
+        other = Exam(changed, range(len(rows)))
+        other._learnt = self._learnt
+        of_scorer: dict[int, list[int]] = {}
+        for place, i in enumerate(rows):
+            of_scorer.setdefault(id(self._scorers[i]), []).append(place)
+        for places in of_scorer.values():
+            other.mark(places, self._scorers[rows[places[0]]])
+        return other.p_adequate(range(len(rows)), models)
+
     def learn(self, rows: Sequence[int], models: Iterable[str]) -> None:
         """Place models by their outcomes on probed rows; the start is where they stood before.
 
@@ -141,11 +163,16 @@ class Exam:
                 key = (id(scorer), model)
                 if key not in abilities:
                     abilities[key] = self._ability(scorer, model)
-                found[line, column] = p_adequate(self._scores[i], scorer.tiers, abilities[key])
+                head = None if model in self._learnt else scorer.head(model)
+                found[line, column] = (
+                    _by_tiers(self._scores[i], scorer, abilities[key])
+                    if head is None
+                    else self._scores[i][head]
+                )
         return found
 
     def _p(self, rows: Sequence[int], scorer: TierScorer, ability: float) -> Floats:
-        return np.array([p_adequate(self._scores[i], scorer.tiers, ability) for i in rows])
+        return np.array([_by_tiers(self._scores[i], scorer, ability) for i in rows])
 
     def _ability(self, scorer: TierScorer, model: str) -> float:
         known = self._learnt.get(model)
@@ -203,14 +230,16 @@ class Judge:
         """
         if self._folds is not None:
             return self._by_folds(prompts, self._folds)
-        scorer = self._refitted_or_shipped(prompts)
-        probed = self._probed()
+        probed = sorted(self._probed())
         everything = range(len(prompts.rows))
-        exam = Exam(prompts, [i for i in everything if i not in probed])
-        exam.mark(everything, scorer)
+        exam = Exam(prompts, [i for i in everything if i not in set(probed)])
+        if len(probed) >= _ENOUGH_TO_FIT:
+            exam.mark(everything, self._fitted(prompts[probed], is_one_traffic=True))
+            return exam
+        exam.mark(everything, self._refitted_or_shipped(prompts))
         if probed:
             models = {model for i in probed for model in prompts.rows[i].outcomes}
-            exam.learn(sorted(probed), sorted(models))
+            exam.learn(probed, sorted(models))
         return exam
 
     def _probed(self) -> frozenset[int]:
@@ -234,14 +263,16 @@ class Judge:
             inside = np.flatnonzero(fold == number).tolist()
             if inside:
                 outside = np.flatnonzero(fold != number).tolist()
-                exam.mark(inside, self._fitted(prompts[outside]))
+                exam.mark(inside, self._fitted(prompts[outside], is_one_traffic=True))
         return exam
 
-    def _fitted(self, prompts: Prompts) -> TierScorer:
-        from classifier.complexity_fit import fit  # scikit-learn, and only here
-
+    def _fitted(self, prompts: Prompts, *, is_one_traffic: bool = False) -> TierScorer:
+        """Fit; on rows of the traffic that will be judged nothing is held to be unfamiliar."""
+        settings = FitSettings.for_one_traffic() if is_one_traffic else FitSettings()
         try:
-            scorer: TierScorer = fit(prompts.rows, prompts.vectors, seed=self._seed)
+            scorer: TierScorer = fit(
+                prompts.rows, prompts.vectors, seed=self._seed, settings=settings
+            )
         except ValueError as error:
             raise UnusableInput(f"these rows do not suffice for a refit: {error}") from error
         self._scorer_ids.append(scorer.scorer_id)
@@ -314,6 +345,10 @@ def _price(rows: Sequence[RoutingRow], model: str) -> float | None:
     if not n_chars:
         return None
     return sum(cost for cost, _ in calls) / (n_chars / _CHARS_PER_TOKEN) * 1e6
+
+
+def _by_tiers(scores: Sequence[float], scorer: TierScorer, ability: float) -> float:
+    return p_adequate(scores[: len(scorer.tiers)], scorer.tiers, ability)
 
 
 def _log_likelihood(p: Floats, scores: Floats) -> float:

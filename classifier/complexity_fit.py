@@ -1,57 +1,32 @@
-"""Fits the complexity model: scikit-learn only, never imported by the service.
+"""Fits the complexity model with numpy alone; never imported by the service.
 
-Two steps. First a Rasch link puts models on one scale although no benchmark measured them all:
-logit(accuracy) = ability - benchmark difficulty. Then one logistic regression per tier learns, from
-encoder vector and structural features, which prompts a model of about that ability answers well:
-every outcome counts by how near its model's ability is to the tier. Prompts that all fail score low
-on every tier, so the strong model gains nothing on them and they stay cheap.
+Three steps. A Rasch link puts models on one scale (``linking``). Then what makes prompts hard is
+learnt within domains: how much harder than its own domain a prompt is, from how its structure
+differs from its domain's, pooled over all benchmarks. Of all that was tried only this transfers to
+benchmarks that were never seen; pooling without centring teaches which benchmark a prompt is from.
+Last, what the curve of difficulty gets wrong is learnt close to the training prompts, per tier of
+ability and per model, and fades where nothing alike was seen (``curve``).
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.linear_model import LogisticRegression
 
 from classifier.abilities import Abilities, normalize_model
-from classifier.complexity import inputs, rising_probabilities
-from classifier.list_prices import LIST_PRICES
-from classifier.shape import PromptShape
+from classifier.curve import Curve, Floats, Space, cosine_kernel
+from classifier.linking import LabelledPrompt, Link, known_abilities, link_abilities
+from classifier.shape import FEATURE_NAMES, PromptShape, features
 
-Floats = npt.NDArray[np.float32]
+__all__ = ["FitSettings", "FittedComplexity", "fit", "link_abilities", "shape_of"]
 
-
-class Scored(Protocol):
-    """How one model did on one prompt."""
-
-    @property
-    def score(self) -> float:
-        """In [0, 1]."""
-
-
-class LabelledPrompt(Protocol):
-    """A prompt and how each model did on it; rows of ``benchmarks.datasets`` are such."""
-
-    @property
-    def benchmark(self) -> str:
-        """Where it is from; abilities are linked across benchmarks."""
-
-    @property
-    def prompt(self) -> str:
-        """The text."""
-
-    @property
-    def tools(self) -> Sequence[Any]:
-        """Tool schemas offered with it."""
-
-    @property
-    def outcomes(self) -> Mapping[str, Scored]:
-        """Model name to outcome."""
+Doubles = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +34,20 @@ class FitSettings:
     """What may be chosen.
 
     Attributes:
-        tiers: abilities at which a regression is fitted, ascending; one with too few outcomes near
+        tiers: abilities that get a curve of their own, ascending; one with too few outcomes near
             it is left out of the fitted model.
-        bandwidth: standard deviation of the kernel by which outcomes count for a tier, in ability.
-        strength: inverse L2 penalty of the regressions; smaller is simpler.
-        dimensions: principal components kept of the encoder vector.
+        bandwidth: standard deviation of the kernel by which a model counts for a tier, in ability.
+        landmarks: prompts kept, as vectors, to tell what is near; at most.
+        sharpness: of the kernel exp(sharpness * (cosine - 1)) between a prompt and a landmark.
+        familiar: cosines to the nearest landmark between which the correction fades in.
+        familiar_from: cosine to the nearest landmark below which nothing is claimed of a prompt;
+            less than 1 in 100 ordinary English questions lies below 0.18.
+        slope_ridge: L2 penalty on what makes prompts hard.
+        length_slope: difficulty added per standard deviation of the logarithm of length, a prior:
+            the one feature that predicts gaps on most benchmarks never seen.
+        exam_surplus: how much harder, in logits, exams are than prompts unlike any of them.
+        ridge: L2 penalty on the corrections.
+        min_outcomes: below it, a tier or a model gets no score of its own.
         benchmark_power: a benchmark of n prompts weighs n ** (1 - power): at 0 every prompt weighs
             the same, at 1 every benchmark.
         emphasis: benchmark to a factor on its weight, 1 where it is not named.
@@ -71,30 +55,31 @@ class FitSettings:
 
     tiers: tuple[float, ...] = (-0.9, -0.3, 0.2, 0.6, 1.0, 2.0)
     bandwidth: float = 0.3
-    strength: float = 0.03
-    dimensions: int = 128
+    landmarks: int = 900
+    sharpness: float = 8.0
+    familiar: tuple[float, float] = (0.45, 0.7)
+    familiar_from: float = 0.18
+    slope_ridge: float = 10_000.0
+    length_slope: float = 0.3
+    exam_surplus: float = 1.0
+    ridge: float = 30.0
+    min_outcomes: int = 200
     benchmark_power: float = 0.25
     emphasis: Mapping[str, float] = field(default_factory=dict)
 
+    @classmethod
+    def for_one_traffic(cls, *, min_outcomes: int = 30) -> FitSettings:
+        """Return settings for rows that stand for the very prompts to be scored.
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
-    """The joint scale of models and benchmarks.
-
-    Attributes:
-        abilities: normalized model name to ability, mean 0.
-        difficulties: benchmark to difficulty.
-        shown: (benchmark, normalized name) to the ability that the model showed there, which is
-            its own plus a liking or dislike for that benchmark.
-        chosen: (benchmark, normalized name) to the name in the data; of several variants of a
-            model the one that did best stands for it. Cells that fit the scale badly (a model
-            whose answers a benchmark could not parse) are left out.
-    """
-
-    abilities: Mapping[str, float]
-    difficulties: Mapping[str, float]
-    shown: Mapping[tuple[str, str], float]
-    chosen: Mapping[tuple[str, str], str]
+        Nothing is unfamiliar then, and level and length are learnt like all else.
+        """
+        return cls(
+            familiar=(-1.0, -0.99),
+            exam_surplus=0.0,
+            length_slope=0.0,
+            sharpness=4.0,
+            min_outcomes=min_outcomes,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,23 +87,39 @@ class FittedComplexity:
     """A fitted model, with the surface of ``ComplexityModel``.
 
     Attributes:
-        tiers: abilities for which ``score`` gives probabilities, ascending.
+        tiers: abilities for which the first T scores are, ascending.
+        models: normalized names of the models that the other M scores are for.
         abilities: of the models in the data, and the prior for others.
-        weights: shape (dim + F, T), float32: logits per tier are inputs @ weights + intercepts.
-        intercepts: shape (T,), float32.
+        curve: what scores.
+        familiar_from: cosine to the nearest landmark below which nothing is claimed.
     """
 
     tiers: tuple[float, ...]
+    models: tuple[str, ...]
     abilities: Abilities
-    weights: Floats
-    intercepts: Floats
+    curve: Curve
+    familiar_from: float
     scorer_id: str = "refitted"
 
     def score(self, vectors: Floats, shapes: Sequence[PromptShape]) -> Floats:
-        """Return P(adequate), shape (n, T); see ``ComplexityModel.score``."""
-        if not len(shapes):
-            return np.zeros((0, len(self.tiers)), dtype=np.float32)
-        return rising_probabilities(inputs(vectors, shapes) @ self.weights + self.intercepts)
+        """Return P(adequate), shape (n, T + M); see ``ComplexityModel.score``."""
+        return self.score_features(vectors, _table(shapes))
+
+    def score_features(self, vectors: Floats, structure: Floats) -> Floats:
+        """Return the same from features already computed, shape (n, F)."""
+        if not len(structure):
+            return np.zeros((0, len(self.tiers) + len(self.models)), dtype=np.float32)
+        p = self.curve.of(vectors, structure)
+        n_tiers = len(self.tiers)
+        p[:, :n_tiers] = np.maximum.accumulate(p[:, :n_tiers], axis=1)
+        return p
+
+    def head(self, model_name: str) -> int | None:
+        """Return which score is a model's own; see ``ComplexityModel.head``."""
+        return self._places().get(normalize_model(model_name))
+
+    def _places(self) -> dict[str, int]:
+        return {name: len(self.tiers) + at for at, name in enumerate(self.models)}
 
     def ability(self, model_name: str) -> float | None:
         """Return a model's ability, None where the data did not hold it."""
@@ -142,14 +143,16 @@ def fit(
     *,
     seed: int = 0,
     settings: FitSettings | None = None,
+    structure: Floats | None = None,
 ) -> FittedComplexity:
     """Fit on labelled prompts; contaminated rows must have been dropped.
 
     Args:
         rows: n prompts with outcomes, of any benchmarks.
-        vectors: shape (n, dim), of the encoder whose vectors will be scored.
-        seed: draws the rows from which the principal components are computed.
+        vectors: shape (n, dim), unit length, of the encoder whose vectors will be scored.
+        seed: draws the landmarks.
         settings: None for the defaults.
+        structure: features of the rows, shape (n, F), where they are known already.
 
     Raises:
         ValueError: no rows, another number of vectors, or too few outcomes for any tier.
@@ -157,211 +160,300 @@ def fit(
     if not rows or len(rows) != len(vectors):
         raise ValueError(f"one vector per row, at least one row; got {len(rows)}, {len(vectors)}")
     settings = settings or FitSettings()
+    if structure is None:
+        structure = _table([shape_of(row) for row in rows])
     linked = link_abilities(rows)
-    table = inputs(vectors, [shape_of(row) for row in rows])
-    space = _Space.of(table, vectors.shape[1], settings.dimensions, seed)
-    cells = _cells(rows, linked, settings)
-    small = space.into(table)
-    heads = {tier: _head(small, cells, tier, settings) for tier in settings.tiers}
-    tiers = tuple(tier for tier, head in heads.items() if head is not None)
-    found = [head for head in heads.values() if head is not None]
-    if not found:
-        raise ValueError(f"{len(cells.row)} outcomes are too few near every tier {settings.tiers}")
-    weights, shift = space.out_of(np.stack([weight for weight, _ in found], axis=1))
+    labels = _Labels.of(rows, linked, settings)
+    space = Space.of(structure)
+    z = space.into(structure)
+    slope, level = _difficulty(z, labels, settings)
+    level -= settings.exam_surplus
+    difficulty = (z @ slope + level).astype(np.float32)
+    kinds = _kinds(vectors, z, labels.domain)
+    landmarks = _landmarks(vectors, labels.weight, settings.landmarks, seed)
+    tiers, models = _tiers(labels, settings), _models(labels, settings.min_outcomes)
+    if not tiers:
+        raise ValueError(f"the outcomes are too few near every tier {settings.tiers}")
+    heads = [*tiers.values(), *models.values()]
+    curve = Curve(
+        space=space,
+        slope=slope,
+        level=level,
+        kinds=kinds,
+        landmarks=landmarks,
+        sharpness=settings.sharpness,
+        familiar=settings.familiar,
+        abilities=np.array([head.ability for head in heads], dtype=np.float32),
+        corrections=np.zeros((0, 0), dtype=np.float32),
+    )
+    corrections = _corrections(curve, vectors, z, difficulty, labels, heads, settings)
     return FittedComplexity(
-        tiers=tiers,
-        abilities=_abilities(rows, linked),
-        weights=weights.astype(np.float32),
-        intercepts=(np.array([intercept for _, intercept in found]) + shift).astype(np.float32),
+        tiers=tuple(tiers),
+        models=tuple(models),
+        abilities=known_abilities(rows, linked),
+        curve=curve.with_corrections(corrections),
+        familiar_from=settings.familiar_from,
     )
 
 
-def link_abilities(rows: Iterable[LabelledPrompt]) -> Link:
-    """Return abilities and difficulties such that logit accuracy is their difference.
-
-    Robust (Huber weights), since a model that fails at a benchmark's answer format says nothing
-    about the prompts; slightly shrunk, since some models were measured once.
-    """
-    sums: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0])
-    for row in rows:
-        for model, outcome in row.outcomes.items():
-            cell = sums[row.benchmark, model]
-            cell[0] += outcome.score
-            cell[1] += 1
-    logits: dict[tuple[str, str], float] = {}
-    chosen: dict[tuple[str, str], str] = {}
-    for (benchmark, model), (right, n) in sorted(sums.items()):
-        key = (benchmark, normalize_model(model))
-        logit = float(np.log((right + 0.5) / (n - right + 0.5)))
-        if logit > logits.get(key, -np.inf):
-            logits[key], chosen[key] = logit, model
-    abilities, difficulties = _robust_link(logits)
-    fitting = {
-        key
-        for key, logit in logits.items()
-        if abs(logit - abilities[key[1]] + difficulties[key[0]]) < _UNFIT_LOGITS
-    }
-    return Link(
-        abilities=abilities,
-        difficulties=difficulties,
-        shown={key: logit + difficulties[key[0]] for key, logit in logits.items()},
-        chosen={key: model for key, model in chosen.items() if key in fitting},
-    )
-
-
-_UNFIT_LOGITS = 1.5
-_HUBER_LOGITS = 0.4
-_SHRINKAGE = 0.1
-_ROUNDS = 100
-
-
-def _robust_link(
-    logits: Mapping[tuple[str, str], float],
-) -> tuple[dict[str, float], dict[str, float]]:
-    keys = sorted(logits)
-    benchmarks = sorted({benchmark for benchmark, _ in keys})
-    models = sorted({model for _, model in keys})
-    of_benchmark = np.array([benchmarks.index(benchmark) for benchmark, _ in keys])
-    of_model = np.array([models.index(model) for _, model in keys])
-    value = np.array([logits[key] for key in keys])
-    weight = np.ones(len(keys))
-    ability = np.zeros(len(models))
-    difficulty = np.zeros(len(benchmarks))
-
-    def mean_per(group: npt.NDArray[Any], x: npt.NDArray[Any], shrinkage: float) -> Any:  # noqa: ANN401
-        return np.bincount(group, weight * x) / (np.bincount(group, weight) + shrinkage)
-
-    for _ in range(_ROUNDS):
-        difficulty = mean_per(of_benchmark, ability[of_model] - value, 0.0)
-        ability = mean_per(of_model, value + difficulty[of_benchmark], _SHRINKAGE)
-        ability -= ability.mean()
-        residual = np.abs(value - ability[of_model] + difficulty[of_benchmark])
-        weight = 1 / np.maximum(1, residual / _HUBER_LOGITS)
-    return (
-        dict(zip(models, ability.tolist(), strict=True)),
-        dict(zip(benchmarks, difficulty.tolist(), strict=True)),
-    )
-
-
-def _abilities(rows: Sequence[LabelledPrompt], linked: Link) -> Abilities:
-    """Return what is known of models, and the prior from the list prices among them.
-
-    A model measured on tool calls alone is not called known: being made for tools says little
-    about other prompts.
-    """
-    with_tools = {row.benchmark for row in rows if row.tools}
-    benchmarks = {row.benchmark for row in rows}
-    general = (benchmarks - with_tools) or benchmarks
-    known = {
-        model: round(linked.abilities[model], 4)
-        for model in sorted({m for b, m in linked.chosen if b in general})
-    }
-    priced = [(known[m], (3 * i + o) / 4) for m, (i, o) in LIST_PRICES.items() if m in known]
-    slope, intercept = 0.0, 0.0
-    if len(priced) >= 3:
-        ability, price = np.array(priced).T
-        slope, intercept = np.polyfit(np.log10(price), ability, 1)
-    return Abilities(
-        known=known,
-        prior_intercept=round(float(intercept), 4),
-        prior_slope=round(max(float(slope), 0.0), 4),
-        low=min(known.values()),
-        high=max(known.values()),
-    )
-
-
-_BIN_EDGES = np.array([-0.9, -0.5, -0.2, 0.1, 0.4, 0.7, 1.0, 1.6])
+def _table(shapes: Sequence[PromptShape]) -> Floats:
+    if not shapes:
+        return np.zeros((0, 0), dtype=np.float32)
+    return np.stack([features(shape) for shape in shapes])
 
 
 @dataclass(frozen=True, slots=True)
-class _Cells:
-    """Outcomes on one prompt of models of like ability, taken together; all of shape (cells,)."""
+class _Labels:
+    """Outcomes as a table per benchmark.
 
-    row: npt.NDArray[np.intp]
-    ability: Floats
-    score: Floats
+    Attributes:
+        weight: of each row, mean 1.
+        domain: number of each row's domain; domains of two benchmarks differ.
+        tables: one per benchmark.
+        hardness: of each row, logits: how much harder than the mean prompt.
+    """
+
     weight: Floats
-
-
-def _cells(rows: Sequence[LabelledPrompt], linked: Link, settings: FitSettings) -> _Cells:
-    """Return the cells; a prompt weighs the same whether 2 or 70 models answered it."""
-    weight_of = {
-        benchmark: n**-settings.benchmark_power * settings.emphasis.get(benchmark, 1.0)
-        for benchmark, n in Counter(row.benchmark for row in rows).items()
-    }
-    found: list[tuple[int, float, float, float]] = []
-    for position, row in enumerate(rows):
-        bins: dict[int, list[tuple[float, float]]] = defaultdict(list)
-        for model, outcome in row.outcomes.items():
-            name = normalize_model(model)
-            if linked.chosen.get((row.benchmark, name)) == model:
-                ability = linked.shown[row.benchmark, name]
-                bins[int(np.searchsorted(_BIN_EDGES, ability))].append((ability, outcome.score))
-        n_models = sum(map(len, bins.values()))
-        for members in bins.values():
-            n = len(members)
-            ability = sum(ability for ability, _ in members) / n
-            score = sum(score for _, score in members) / n
-            share = (n / n_models) ** 0.5
-            found.append((position, ability, score, share * weight_of[row.benchmark]))
-    table = np.array(found, dtype=np.float64).reshape(-1, 4)
-    return _Cells(table[:, 0].astype(np.intp), *(table[:, i].astype(np.float32) for i in (1, 2, 3)))
-
-
-@dataclass(frozen=True, slots=True)
-class _Space:
-    """The smaller, evenly scaled space in which the regression is fitted: z = (x - mean) @ map."""
-
-    mean: Floats
-    map: Floats
+    domain: Ints
+    tables: Sequence[_Table]
+    hardness: Floats
 
     @classmethod
-    def of(cls, table: Floats, dim: int, dimensions: int, seed: int) -> _Space:
-        mean = table.mean(axis=0)
-        drawn = np.random.default_rng(seed).permutation(len(table))[:8000]
-        _, _, axes = np.linalg.svd(table[drawn, :dim] - mean[:dim], full_matrices=False)
-        axes = axes[:dimensions].T
-        spread = table[:, dim:].std(axis=0)
-        spread[spread < 1e-6] = np.inf  # a feature that never varies can teach nothing
-        linear = np.zeros((table.shape[1], axes.shape[1] + len(spread)), dtype=np.float32)
-        # A unit vector's coordinates are about dim ** -0.5; the features have spread 1.
-        linear[:dim, : axes.shape[1]] = axes * dim**0.5
-        linear[dim:, axes.shape[1] :] = np.diag(1 / spread)
-        return cls(mean, linear)
+    def of(cls, rows: Sequence[LabelledPrompt], linked: Link, settings: FitSettings) -> _Labels:
+        """Gather the outcomes."""
+        numbers: dict[str, list[int]] = defaultdict(list)
+        for number, row in enumerate(rows):
+            numbers[row.benchmark].append(number)
+        tables = [
+            _labels_table(rows, np.array(numbers[benchmark]), linked)
+            for benchmark in sorted(numbers)
+        ]
+        weight = np.zeros(len(rows))
+        hardness = np.zeros(len(rows))
+        for table in tables:
+            factor = settings.emphasis.get(table.benchmark, 1.0)
+            weight[table.rows] = factor * len(table.rows) ** -settings.benchmark_power
+            hardness[table.rows] = _hardness(table) + linked.difficulties[table.benchmark]
+        return cls(
+            weight=(weight / weight.mean()).astype(np.float32),
+            domain=_domains(rows),
+            tables=tables,
+            hardness=hardness.astype(np.float32),
+        )
 
-    def into(self, table: Floats) -> Floats:
-        return np.asarray((table - self.mean) @ self.map, dtype=np.float32)
 
-    def out_of(self, weights: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-        """Return weights for raw inputs, and what they add to the intercepts."""
-        raw = self.map @ weights
-        return raw, -(self.mean @ raw)
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """Outcomes of one benchmark.
+
+    Attributes:
+        benchmark: its name.
+        rows: numbers of its rows.
+        models: normalized names, one per column.
+        shown: ability that each model showed here.
+        own: its ability over all benchmarks.
+        scores: shape (rows, models); NaN where a model did not answer.
+    """
+
+    benchmark: str
+    rows: Ints
+    models: Sequence[str]
+    shown: Doubles
+    own: Doubles
+    scores: Doubles
+
+
+_FEWEST_IN_DOMAIN = 25
+
+
+def _labels_table(rows: Sequence[LabelledPrompt], numbers: Ints, linked: Link) -> _Table:
+    benchmark = rows[int(numbers[0])].benchmark
+    chosen = sorted((name, data) for (b, name), data in linked.chosen.items() if b == benchmark)
+    scores = np.full((len(numbers), len(chosen)), np.nan)
+    for line, number in enumerate(numbers):
+        outcomes = rows[int(number)].outcomes
+        for column, (_, data) in enumerate(chosen):
+            if data in outcomes:
+                scores[line, column] = outcomes[data].score
+    names = [name for name, _ in chosen]
+    return _Table(
+        benchmark=benchmark,
+        rows=numbers,
+        models=names,
+        shown=np.array([linked.shown[benchmark, name] for name in names]),
+        own=np.array([linked.abilities[name] for name in names]),
+        scores=scores,
+    )
+
+
+def _domains(rows: Sequence[LabelledPrompt]) -> Ints:
+    """Return a number per row; the domains of a benchmark that are too small count as one."""
+    sizes = Counter((row.benchmark, row.domain) for row in rows)
+    keys = [
+        (row.benchmark, row.domain if sizes[row.benchmark, row.domain] >= _FEWEST_IN_DOMAIN else "")
+        for row in rows
+    ]
+    number = {key: at for at, key in enumerate(sorted(set(keys)))}
+    return np.array([number[key] for key in keys], dtype=np.intp)
+
+
+def _hardness(table: _Table) -> Doubles:
+    """Return how much harder than its benchmark each prompt is, in logits.
+
+    One step of the score test from the benchmark's own difficulty: what the models fell short of
+    their mean, over the information. Noisy with two models, unbiased with any number.
+    """
+    answered = ~np.isnan(table.scores)
+    means = np.nanmean(table.scores, axis=0)
+    short = np.where(answered, means - np.nan_to_num(table.scores), 0.0).sum(axis=1)
+    information = (answered * (means * (1 - means))).sum(axis=1)
+    return np.asarray(short / np.maximum(information, 0.05))
+
+
+def _difficulty(z: Floats, labels: _Labels, settings: FitSettings) -> tuple[Floats, float]:
+    """Return (slope, level): difficulty is z @ slope + level, its slope learnt within domains."""
+    weight, domain = labels.weight.astype(np.float64), labels.domain
+    total = np.bincount(domain, weight)
+    mean_z = np.zeros((len(total), z.shape[1]))
+    np.add.at(mean_z, domain, z * weight[:, None])
+    mean_z /= total[:, None]
+    mean_hardness = np.bincount(domain, weight * labels.hardness) / total
+    within = z - mean_z[domain]
+    weighted = within * weight[:, None]
+    gram = within.T @ weighted + settings.slope_ridge * np.eye(z.shape[1])
+    slope = np.linalg.solve(gram, weighted.T @ (labels.hardness - mean_hardness[domain]))
+    slope[FEATURE_NAMES.index("log_chars")] += settings.length_slope
+    rest = labels.hardness - z @ slope
+    return slope.astype(np.float32), float(np.average(rest, weights=weight))
+
+
+_KIND_SHRINKAGE = 0.1
+_KIND_VECTOR_SCALE = 20.0  # a unit vector's coordinates are about dim ** -0.5, features have 1
+_KIND_PRIOR_ROWS = 2.0
+_KIND_LEAST_SPREAD = 1e-3  # where all prompts of every kind are alike
+
+
+def _kinds(vectors: Floats, z: Floats, domain: Ints) -> tuple[Floats, Floats]:
+    """Return (weights, intercepts) of a linear discriminant of the domains.
+
+    Weights have shape (dim + F, domains), for vectors and standardized features side by side.
+    Domains are known without error while outcomes are noise: a domain's mean gap, weighted by how
+    likely a prompt is of it, says more than the prompt's neighbours do.
+    """
+    table = np.concatenate([vectors * _KIND_VECTOR_SCALE, z], axis=1).astype(np.float64)
+    sizes = np.bincount(domain).astype(np.float64)
+    means = np.zeros((len(sizes), table.shape[1]))
+    np.add.at(means, domain, table)
+    means = (means + _KIND_PRIOR_ROWS * table.mean(axis=0)) / (sizes + _KIND_PRIOR_ROWS)[:, None]
+    rest = table - means[domain]
+    spread = rest.T @ rest / len(table)
+    shrinkage = _KIND_SHRINKAGE * np.trace(spread) / len(spread) + _KIND_LEAST_SPREAD
+    spread += shrinkage * np.eye(len(spread))
+    weights = np.linalg.solve(spread, means.T)
+    intercepts = -0.5 * np.einsum("kd,dk->k", means, weights) + np.log(sizes / sizes.sum())
+    weights[: vectors.shape[1]] *= _KIND_VECTOR_SCALE
+    return weights.astype(np.float32), intercepts.astype(np.float32)
+
+
+def _landmarks(vectors: Floats, weight: Floats, most: int, seed: int) -> Floats:
+    """Return prompts' vectors, drawn by weight so that small benchmarks are among them."""
+    distinct = np.unique(vectors, axis=0, return_index=True)[1]
+    share = weight[distinct] / weight[distinct].sum()
+    n = min(most, len(distinct))
+    drawn = np.random.default_rng(seed).choice(distinct, n, replace=False, p=share)
+    return np.ascontiguousarray(vectors[np.sort(drawn)])
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What one score is learnt from: per benchmark (position) a weight and targets."""
+
+    ability: float
+    parts: Mapping[int, tuple[float, Doubles]]
 
 
 _MIN_KERNEL = 0.05
-_MIN_CELLS = 200
 
 
-def _head(
-    space: Floats, cells: _Cells, tier: float, settings: FitSettings
-) -> tuple[npt.NDArray[Any], float] | None:
-    """Return (weights, intercept) of one tier, or None where too little is known near it.
+def _tiers(labels: _Labels, settings: FitSettings) -> dict[float, _Head]:
+    """Return a head per tier that enough outcomes are near: the mean of the models near it."""
+    found = {}
+    for tier in settings.tiers:
+        parts: dict[int, tuple[float, Doubles]] = {}
+        n = 0
+        for at, table in enumerate(labels.tables):
+            kernel = np.exp(-0.5 * ((table.shown - tier) / settings.bandwidth) ** 2)
+            near = kernel > _MIN_KERNEL
+            if near.any():
+                n += len(table.rows)
+                parts[at] = (float(kernel.max()), _mean_of(table.scores[:, near], kernel[near]))
+        if n >= settings.min_outcomes:
+            found[tier] = _Head(tier, parts)
+    return found
 
-    A mean score of 0.3 enters as 0.3 of a success and 0.7 of a failure.
+
+def _mean_of(scores: Doubles, weight: Doubles) -> Doubles:
+    answered = ~np.isnan(scores)
+    total = (answered * weight).sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        return np.asarray((np.nan_to_num(scores) * weight).sum(axis=1) / total)
+
+
+def _models(labels: _Labels, fewest: int) -> dict[str, _Head]:
+    """Return a head per model with enough outcomes."""
+    parts: dict[str, dict[int, tuple[float, Doubles]]] = defaultdict(dict)
+    ability = {}
+    for at, table in enumerate(labels.tables):
+        for column, name in enumerate(table.models):
+            parts[name][at] = (1.0, table.scores[:, column])
+            ability[name] = float(table.own[column])
+    return {
+        name: _Head(ability[name], parts[name])
+        for name in sorted(parts)
+        if sum(int((~np.isnan(y)).sum()) for _, y in parts[name].values()) >= fewest
+    }
+
+
+def _corrections(
+    curve: Curve,
+    vectors: Floats,
+    z: Floats,
+    difficulty: Floats,
+    labels: _Labels,
+    heads: Sequence[_Head],
+    settings: FitSettings,
+) -> Floats:
+    """Return the corrections, shape (basis, heads): ridge on what the curve gets wrong.
+
+    Solved in the landmarks' own (whitened) coordinates, where the penalty is that of a Gaussian
+    process, and carried back.
     """
-    kernel = np.exp(-0.5 * ((cells.ability - tier) / settings.bandwidth) ** 2)
-    near = np.flatnonzero(kernel > _MIN_KERNEL)
-    score = cells.score[near]
-    if len(near) < _MIN_CELLS or not 0 < score.mean() < 1:
-        return None
-    weight = cells.weight[near] * kernel[near]
-    weight *= len(weight) / weight.sum()
-    right, wrong = np.flatnonzero(score > 0), np.flatnonzero(score < 1)
-    prompts = space[cells.row[near]]
-    model = LogisticRegression(C=settings.strength, max_iter=300, tol=1e-3)
-    model.fit(
-        np.concatenate([prompts[right], prompts[wrong]]),
-        np.concatenate([np.ones(len(right)), np.zeros(len(wrong))]),
-        sample_weight=np.concatenate([(weight * score)[right], (weight * (1 - score))[wrong]]),
-    )
-    return model.coef_[0], float(model.intercept_[0])
+    n = len(curve.landmarks)
+    own = cosine_kernel(curve.landmarks, curve.landmarks, curve.sharpness).astype(np.float64)
+    factor = np.linalg.cholesky(own + 1e-3 * np.eye(n))
+    basis = curve.basis(vectors, z).astype(np.float64)
+    basis[:, :n] = np.linalg.solve(factor, basis[:, :n].T).T
+    grams: list[Doubles] = []
+    for table in labels.tables:
+        part = basis[table.rows]
+        grams.append(part.T @ (part * labels.weight[table.rows, None]))
+    groups: dict[tuple[tuple[int, float], ...], list[int]] = defaultdict(list)
+    for at, head in enumerate(heads):
+        groups[tuple((b, weight) for b, (weight, _) in sorted(head.parts.items()))].append(at)
+    found = np.zeros((basis.shape[1], len(heads)))
+    for signature, members in groups.items():
+        gram = sum((weight * grams[b] for b, weight in signature), settings.ridge * _eye(basis))
+        right = np.zeros((basis.shape[1], len(members)))
+        for column, at in enumerate(members):
+            for b, (weight, target) in heads[at].parts.items():
+                rows = labels.tables[b].rows
+                p = 1 / (1 + np.exp(difficulty[rows] - heads[at].ability))
+                missed = np.nan_to_num(target - p) * weight * labels.weight[rows]
+                right[:, column] += basis[rows].T @ missed
+        found[:, members] = np.linalg.solve(gram, right)
+    found[:n] = np.linalg.solve(factor.T, found[:n])
+    return found.astype(np.float32)
+
+
+def _eye(basis: Doubles) -> Any:  # noqa: ANN401  sum() wants the same type for its start
+    return np.eye(basis.shape[1])

@@ -43,9 +43,11 @@ class RuleScorer:
     Attributes:
         scorer_id: ``rules-1``.
         tiers: abilities for which ``score`` gives probabilities, ascending.
+        models: none has a score of its own.
     """
 
     scorer_id: str = "rules-1"
+    models: tuple[str, ...] = ()
 
     def __init__(self, tiers: Sequence[float] = _TIERS) -> None:
         """Line the weights up with the features.
@@ -78,6 +80,10 @@ class RuleScorer:
             1.0 / (1.0 + np.exp(difficulty[:, None] - np.array(self.tiers, dtype=np.float32))),
             dtype=np.float32,
         )
+
+    def head(self, model_name: str) -> int | None:
+        """Return None: rules know no model."""
+        return None
 
     def ability(self, model_name: str) -> float | None:
         """Return None: rules know no model."""

@@ -350,7 +350,8 @@ def _upstreams(
     """Return the ways to every model: one for each key of its provider, each with an adapter."""
     adapters = {
         name: [
-            (key, (replaced or {}).get(name) or _provider(settings, name, key)) for key in spec.keys
+            (key, (replaced or {}).get(name) or open_provider(settings, name, key))
+            for key in spec.keys
         ]
         for name, spec in settings.providers.items()
     }
@@ -372,7 +373,8 @@ def _upstreams(
     }
 
 
-def _provider(settings: Settings, name: str, key: Key) -> Provider:
+def open_provider(settings: Settings, name: str, key: Key) -> Provider:
+    """Return the adapter of a configured provider under one of its keys; the caller closes it."""
     spec = settings.providers[name]
     if spec.kind == "scripted":
         return ScriptedProvider(wait_ms=20.0)

@@ -14,6 +14,8 @@ ANTHROPIC: Final = "anthropic"
 So a request that came in these words reaches Anthropic in them, and other wires, whose words the
 other further fields are, know what to leave out. Of a request, a message, a part and a tool alike.
 """
+UNFAMILIAR: Final = "unfamiliar"
+"""Stands for the scorer where the classifier claims nothing of a prompt."""
 
 
 class Mode(StrEnum):
@@ -328,7 +330,8 @@ class Routing:
         chain: the chosen model, then its fallbacks; never empty.
         candidates: every configured model with why it was or was not taken.
         reason: one sentence: why the first of the chain.
-        scorer: id of what scored the prompt; ``rules-1`` when the classifier is missing.
+        scorer: id of what scored the prompt; ``rules-1`` when the classifier is missing,
+            ``unfamiliar`` when it claims nothing of this prompt.
         quality_target: the target that was applied.
     """
 

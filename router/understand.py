@@ -14,9 +14,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from cache.language import is_english
 from cache.normalize import canonical
 from cache.types import Embedding, Hit, Miss, MissReason, Query
 from classifier.shape import PromptShape
+from router.types import UNFAMILIAR
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +44,11 @@ class Scorer(Protocol):
 
     @property
     def tiers(self) -> Sequence[float]:
-        """Abilities the scores stand for, ascending."""
+        """Abilities the first scores stand for, ascending."""
+
+    @property
+    def models(self) -> Sequence[str]:
+        """Models that the other scores stand for."""
 
     @property
     def scorer_id(self) -> str:
@@ -51,7 +57,10 @@ class Scorer(Protocol):
     def score(
         self, vectors: NDArray[np.float32], shapes: Sequence[PromptShape]
     ) -> NDArray[np.float32]:
-        """Return shape (len(shapes), len(tiers)), each in [0, 1]."""
+        """Return shape (len(shapes), len(tiers) + len(models)), each in [0, 1]."""
+
+    def head(self, model_name: str) -> int | None:
+        """Return which score is a model's own, None where it has none."""
 
     def ability(self, model_name: str) -> float | None:
         """Return a model's ability on the tiers' scale, None for a model it never met."""
@@ -77,8 +86,9 @@ class Understanding:
     Attributes:
         found: the cache's verdict; None when nothing was looked up.
         embedding: of the text; None when the encoder failed.
-        scores: P(adequate) per tier.
-        scorer_id: what scored.
+        scores: P(adequate) per tier, then per model the scorer knows; empty for a prompt unlike
+            anything that the scorer was calibrated on, or in another language than English.
+        scorer_id: what scored; ``UNFAMILIAR`` where it claims nothing.
     """
 
     found: Hit | Miss | None
@@ -121,10 +131,24 @@ class Understand:
             Understanding(
                 found=found[n],
                 embedding=None if embeddings is None else embeddings[n],
-                scores=tuple(scores[n].tolist()),
-                scorer_id=scorer_id,
+                scores=of_prompt,
+                scorer_id=scorer_id if of_prompt else UNFAMILIAR,
             )
-            for n in range(len(asks))
+            for n, of_prompt in enumerate(self._claims(asks, scores, scorer_id))
+        ]
+
+    def _claims(
+        self, asks: Sequence[Ask], scores: NDArray[np.float32], scorer_id: str
+    ) -> list[tuple[float, ...]]:
+        """Return each prompt's scores, empty where the fitted model claims nothing of it.
+
+        Rules judge by length and marks alone, in any language.
+        """
+        if scorer_id == self._rules.scorer_id:
+            return [tuple(row) for row in scores.tolist()]
+        return [
+            tuple(row) if row[0] == row[0] and is_english(ask.shape.text) else ()  # NaN is no score
+            for ask, row in zip(asks, scores.tolist(), strict=True)
         ]
 
     def _embed(self, texts: Sequence[str]) -> Sequence[Embedding] | None:

@@ -1,9 +1,10 @@
 """Everyday prompts of our own, so that the model does not think all the world an exam.
 
 The routing data are benchmarks, chosen to be hard; a greeting looks like none of them. The prompts
-in anchors.jsonl were written here and put into four levels by judgement. Nothing was measured on
-them: the outcomes are what a Rasch model gives at the level's difficulty, and the card says so.
-They are trained on and never judged with.
+in anchors.jsonl were written here and put into four levels by judgement; ``word_problems`` adds
+some that are put together, harder with every step. Nothing was measured on them: the outcomes are
+what a Rasch model gives at the level's difficulty, and the card says so. They are trained on and
+never judged with.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.datasets import Outcome, RoutingRow, read_rows
+from training.word_problems import difficulty, word_problems
 
 BENCHMARK: Final = "anchors"
 EMPHASIS: Final = 4.0  # some 4 % of all weight; with 1.0 a greeting still looks like an exam
@@ -32,15 +34,19 @@ def anchors(abilities: Mapping[str, float]) -> list[RoutingRow]:
     Args:
         abilities: normalized model name to ability; a dozen spread over the scale is enough.
     """
+    levels = [
+        *((row["prompt"], row["level"], DIFFICULTIES[row["level"]]) for row in read_rows(_FILE)),
+        *((text, f"{steps} steps", difficulty(steps)) for text, steps in word_problems()),
+    ]
     return [
         RoutingRow(
             id=f"{BENCHMARK}-{number}",
             benchmark=BENCHMARK,
-            domain=row["level"],
-            prompt=row["prompt"],
+            domain=level,
+            prompt=prompt,
             outcomes={
                 model: Outcome(
-                    score=1 / (1 + math.exp(DIFFICULTIES[row["level"]] - ability)),
+                    score=1 / (1 + math.exp(hardness - ability)),
                     cost_usd=None,
                     output_tokens=None,
                 )
@@ -50,5 +56,5 @@ def anchors(abilities: Mapping[str, float]) -> list[RoutingRow]:
             dialogue=f"{BENCHMARK}-{number}",
             contaminated=False,
         )
-        for number, row in enumerate(read_rows(_FILE))
+        for number, (prompt, level, hardness) in enumerate(levels)
     ]

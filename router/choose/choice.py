@@ -69,6 +69,21 @@ class Pool:
         """
         return tuple(self._ability(model, known, prior) for model in self.models)
 
+    def heads(self, head: Callable[[str], int | None]) -> tuple[int | None, ...]:
+        """Return which score is each model's own, in the order of ``models``.
+
+        Args:
+            head: the classifier's score of a model by its provider's name; None: it has none.
+        """
+        found: list[int | None] = []
+        for model in self.models:
+            own = None
+            if model.ability is None:
+                own = head(model.provider_model)
+                own = head(model.name) if own is None else own
+            found.append(own)
+        return tuple(found)
+
     def _ability(
         self,
         model: ModelSpec,
@@ -248,13 +263,19 @@ def _unrouted(
     baseline = need.baseline_model or pool.baseline
     if need.pinned_model:
         chosen, reason = need.pinned_model, f"{need.pinned_model} is pinned"
+    elif need.held is not None and need.held.in_tool_loop and need.held.model in by_name:
+        chosen = need.held.model
+        reason = f"{chosen} stays: it called the tool whose result the request brings"
     elif baseline in by_name:
-        chosen, reason = baseline, f"not routed: all goes to the baseline {baseline}"
+        chosen, reason = baseline, f"{need.why_unrouted}: goes to the baseline {baseline}"
     else:
         strongest = max(sorted(fitting, key=_ORDER), key=_P)
         unfit = next((o.rejection for o in options if o.name == baseline), "not configured")
         chosen = strongest.name
-        reason = f"not routed: the baseline is out ({unfit}), {chosen} is the strongest that fits"
+        reason = (
+            f"{need.why_unrouted}: the baseline is out ({unfit}), {chosen} is the strongest that "
+            "fits"
+        )
     chain = [chosen]
     if pool.fallback_model in by_name and pool.fallback_model != chosen and pool.max_chain > 1:
         chain.append(pool.fallback_model)

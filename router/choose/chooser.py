@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final, Protocol
 
 from router.choose.choice import Pool, choose, is_reusable
 from router.choose.need import need_of, permission_of
 from router.conversations import Held
 from router.settings import NamespacePolicy
-from router.types import ChatRequest, Routing
+from router.types import UNFAMILIAR, ChatRequest, Routing
 
 UNSCORED: Final = "unscored"
+_UNLIKE: Final = "unlike anything the classifier was calibrated on, or not in English"
 
 
 class Scored(Protocol):
@@ -65,6 +67,9 @@ class Chooser:
             NoModelFits: no configured model can take it.
         """
         need = need_of(request, policy, held=held)
+        if found.scorer_id == UNFAMILIAR:
+            need = replace(need, is_routed=False, why_unrouted=_UNLIKE)
+            return choose(need, self.pool, self._typical, UNFAMILIAR)
         p_adequate = self._probabilities(found.scores)
         if not p_adequate:
             return choose(need, self.pool, self._typical, UNSCORED)

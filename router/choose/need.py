@@ -34,7 +34,9 @@ class Need:
         quality_target: in (0, 1].
         max_cost_nanos: the most an answer may be expected to cost; None: no limit.
         held: the model that the conversation is with; None: nobody knows of any.
-        is_routed: False: mode off or shadow, where all goes to the baseline.
+        is_routed: False: mode off or shadow, where all goes to the baseline, or a prompt of which
+            the classifier claims nothing.
+        why_unrouted: said in the decision then.
         baseline_model: the request's own baseline; empty: the pool's.
     """
 
@@ -49,6 +51,7 @@ class Need:
     held: Held | None = None
     is_routed: bool = True
     baseline_model: str = ""
+    why_unrouted: str = "not routed"
 
 
 def need_of(

@@ -473,12 +473,13 @@ _FOREIGN = (
 
 
 def _not_english(rng: Random) -> Case:
-    """Two wordings in a language that no rule can read."""
+    """Two wordings in a language that no rule can read; the baseline answers what is not scored."""
     one, other = rng.choice(_FOREIGN)
     what = rng.choice(("Kürbis", "tomate", "oignon", "лук", "南瓜"))
     stored = _by(_chat(rng, _user(one.format(what))), "ann")
     asked = _reworded(stored, other.format(what))
-    return Case(stored=stored, asked=(asked,), twin=replace(stored, tags=("t",)))
+    twin = replace(stored, tags=("t",))
+    return Case(stored=stored, asked=(asked,), twin=twin, model="large")
 
 
 def _unseen_middle(rng: Random) -> Case:

@@ -43,6 +43,10 @@ class TwoTiers:
         """Return the same for all."""
         return np.tile([0.2, 0.8], (len(shapes), 1))
 
+    def head(self, model_name: str) -> int | None:
+        """Have no score of any model's own."""
+        return None
+
     def ability(self, model_name: str) -> float | None:
         """Know the weak model alone."""
         return -1.0 if model_name == WEAK else None
@@ -186,7 +190,7 @@ def test_no_row_is_scored_by_a_model_that_saw_it(monkeypatch: pytest.MonkeyPatch
         fitted.append({row.prompt for row in rows})
         return Remembering(fitted[-1])
 
-    monkeypatch.setattr("classifier.complexity_fit.fit", fit)
+    monkeypatch.setattr(route_scores, "fit", fit)
 
     exam = Judge(rows, folds=3).examine(_prompts(rows))
 
@@ -214,7 +218,7 @@ def test_a_refit_without_a_benchmark_sees_neither_it_nor_the_judged_prompts(
         seen.extend(row.prompt for row in rows)
         return TwoTiers()
 
-    monkeypatch.setattr("classifier.complexity_fit.fit", fit)
+    monkeypatch.setattr(route_scores, "fit", fit)
     rows = [_row(0, prompt="judged")]
 
     Judge(rows, without=("ours",)).examine(_prompts(rows))

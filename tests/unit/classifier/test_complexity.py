@@ -37,13 +37,13 @@ SCORERS: list[Callable[[], ComplexityModel | RuleScorer]] = [model, RuleScorer]
 
 
 @pytest.mark.parametrize("scorer", SCORERS, ids=["fitted", "rules"])
-def test_scores_are_probabilities_one_per_tier(
+def test_scores_are_probabilities_one_per_tier_and_known_model(
     scorer: Callable[[], ComplexityModel | RuleScorer],
 ) -> None:
-    """Both scorers have one surface: shape (n, T), float32, in [0, 1]."""
+    """Both scorers have one surface: shape (n, T + M), float32, in [0, 1]."""
     found = _score(scorer(), "hello", "")
 
-    assert found.shape == (2, len(scorer().tiers))
+    assert found.shape == (2, len(scorer().tiers) + len(scorer().models))
     assert found.dtype == np.float32
     assert ((found >= 0) & (found <= 1)).all()
     assert list(scorer().tiers) == sorted(scorer().tiers)
@@ -56,7 +56,8 @@ def test_no_prompts_give_no_scores(
     """Zero prompts are not an error."""
     nothing = np.zeros((0, 384), dtype=np.float32)
 
-    assert scorer().score(nothing, []).shape == (0, len(scorer().tiers))
+    width = len(scorer().tiers) + len(scorer().models)
+    assert scorer().score(nothing, []).shape == (0, width)
 
 
 @pytest.mark.parametrize("scorer", SCORERS, ids=["fitted", "rules"])
@@ -70,7 +71,7 @@ def test_an_abler_model_is_never_less_adequate(
 
     (found,) = scorer().score(encoder().encode([text]), [shape])
 
-    assert (np.diff(found) >= 0).all()
+    assert (np.diff(found[: len(scorer().tiers)]) >= 0).all()
 
 
 @pytest.mark.parametrize("scorer", SCORERS, ids=["fitted", "rules"])
@@ -84,7 +85,8 @@ def test_a_proof_is_harder_than_a_greeting(
         "Find all functions f such that f(x+f(y)) = f(x)+y for all real x, y and prove it.",
     )
 
-    assert (greeting > proof).all()
+    n_tiers = len(scorer().tiers)
+    assert (greeting[:n_tiers] > proof[:n_tiers]).all()
 
 
 def test_a_prompt_scores_alike_alone_and_among_others() -> None:
@@ -109,6 +111,16 @@ def test_models_of_training_are_known_by_any_of_their_names() -> None:
     assert model().ability("acme-1") is None
 
 
+def test_a_model_of_training_has_a_score_of_its_own() -> None:
+    """It is found under any of its names; a model that training never met has none."""
+    own = model().head("openai/gpt-4o-mini-2024-07-18")
+
+    assert own == model().head("gpt-4o-mini")
+    assert own is not None
+    assert own >= len(model().tiers)
+    assert model().head("acme-1") is None
+
+
 def test_the_prior_places_dear_models_above_cheap_ones() -> None:
     """An unknown model starts from its price."""
     assert model().ability_prior(0.05, 0.2) < model().ability_prior(10.0, 30.0)
@@ -119,7 +131,8 @@ def test_an_easy_prompt_stays_cheap_by_gap() -> None:
     easy, middling = _score(model(), "hi", "A train leaves at 8 at 60 mph. When does it arrive?")
 
     def gap(row: np.ndarray) -> float:
-        weak, strong = (p_adequate(row.tolist(), model().tiers, a) for a in (-0.3, 1.0))
+        tiers = row[: len(model().tiers)].tolist()
+        weak, strong = (p_adequate(tiers, model().tiers, a) for a in (-0.3, 1.0))
         return strong - weak
 
     assert gap(easy) < gap(middling)
@@ -135,7 +148,7 @@ def test_other_features_are_refused(tmp_path: Path) -> None:
     """A feature that changed its meaning would be read as the old one."""
     shutil.copytree(ARTIFACTS / "complexity", tmp_path / "complexity")
     card = tmp_path / "complexity" / "card.json"
-    card.write_text(card.read_text().replace('"shape-1"', '"shape-0"'))
+    card.write_text(card.read_text().replace('"shape-2"', '"shape-0"'))
 
     with pytest.raises(ArtifactError, match="feature_version"):
         ComplexityModel.load(tmp_path / "complexity", encoder_id=encoder().encoder_id)

@@ -1,4 +1,4 @@
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ class Row:
     prompt: str
     outcomes: dict[str, Score]
     tools: tuple[Any, ...] = field(default=())
+    domain: str = "one"
 
 
 def _rows(n: int = 600, seed: int = 0) -> tuple[list[Row], np.ndarray]:
@@ -34,7 +35,7 @@ def _rows(n: int = 600, seed: int = 0) -> tuple[list[Row], np.ndarray]:
         logit = -6 * vector[0]
         p = {"weak": logit - 1, "middle": logit, "strong": logit + 1}
         outcomes = {m: Score(float(rng.random() < 1 / (1 + np.exp(-x)))) for m, x in p.items()}
-        rows.append(Row("made", f"prompt {i}", outcomes))
+        rows.append(Row("made", f"prompt {i:04}", outcomes))
     return rows, vectors
 
 
@@ -83,20 +84,50 @@ def test_the_fit_finds_what_makes_prompts_hard() -> None:
     rows, vectors = _rows()
     unseen, unseen_vectors = _rows(seed=1)
 
-    fitted = fit(rows, vectors, settings=FitSettings(dimensions=8, strength=1.0))
+    fitted = fit(rows, vectors, settings=FitSettings.for_one_traffic())
     scores = fitted.score(unseen_vectors, [shape_of(row) for row in unseen])
 
     assert np.corrcoef(scores[:, 2], -unseen_vectors[:, 0])[0, 1] > 0.9
-    assert (np.diff(scores, axis=1) >= 0).all()
+    assert (np.diff(scores[:, : len(fitted.tiers)], axis=1) >= 0).all()
+
+
+def test_a_model_has_a_score_of_its_own() -> None:
+    """A model that fails where others do well is not described by an ability; its score is."""
+    rows, vectors = _rows()
+    odd = [
+        Row(row.benchmark, row.prompt, {**row.outcomes, "odd": Score(float(vector[1] > 0))})
+        for row, vector in zip(rows, vectors, strict=True)
+    ]
+
+    fitted = fit(odd, vectors, settings=replace(FitSettings.for_one_traffic(), ridge=1.0))
+    unseen = _rows(seed=1)[1]
+    own = fitted.head("odd")
+
+    assert own is not None
+    scores = fitted.score(unseen, [shape_of(row) for row in rows])[:, own]
+    assert scores[unseen[:, 1] > 0.2].mean() > scores[unseen[:, 1] < -0.2].mean() + 0.4
+
+
+def test_far_from_training_a_correction_fades() -> None:
+    """What was learnt of some prompts is not said of prompts like none of them."""
+    rows, vectors = _rows()
+    half = np.concatenate([vectors, np.zeros_like(vectors)], axis=1)
+    elsewhere = np.concatenate([np.zeros_like(vectors), vectors], axis=1)
+    shapes = [shape_of(rows[0])] * len(rows)
+
+    fitted = fit(rows, half, settings=FitSettings(ridge=1.0))
+    near, far = fitted.score(half, shapes), fitted.score(elsewhere, shapes)
+
+    assert far[:, 0].std() < near[:, 0].std() / 5
 
 
 def test_the_fit_is_deterministic() -> None:
     """The same rows and seed: the same weights."""
     rows, vectors = _rows(300)
 
-    one, other = (fit(rows, vectors, seed=3, settings=FitSettings(dimensions=4)) for _ in range(2))
+    one, other = (fit(rows, vectors, seed=3, settings=FitSettings(landmarks=50)) for _ in range(2))
 
-    assert np.array_equal(one.weights, other.weights)
+    assert np.array_equal(one.curve.corrections, other.curve.corrections)
     assert one.abilities == other.abilities
 
 
@@ -104,10 +135,10 @@ def test_tiers_that_no_model_is_near_are_left_out() -> None:
     """Without strong models in the data nothing is claimed about strong models."""
     rows, vectors = _rows(300)
 
-    fitted = fit(rows, vectors, settings=FitSettings(dimensions=4))
+    fitted = fit(rows, vectors)
 
     assert max(fitted.tiers) < 2.0
-    assert fitted.weights.shape[1] == len(fitted.tiers)
+    assert fitted.curve.corrections.shape[1] == len(fitted.tiers) + len(fitted.models)
 
 
 def test_one_vector_per_row_is_required() -> None:

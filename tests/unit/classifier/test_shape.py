@@ -1,3 +1,4 @@
+import string
 import time
 
 import numpy as np
@@ -71,3 +72,11 @@ def test_a_huge_prompt_costs_no_more_than_a_long_one() -> None:
         return min(times)
 
     assert best(huge) < 4 * best(page) + 0.001
+
+
+@given(text=st.text(alphabet=string.printable, max_size=300))
+def test_case_changes_no_feature(text: str) -> None:
+    """Who types in lower case asks the same question and gets the same model."""
+    assert np.array_equal(
+        features(PromptShape(text=text)), features(PromptShape(text=text.lower()))
+    )

@@ -23,6 +23,7 @@ from router.errors import NoModelFits
 from router.prices import LocalPrices, PriceList
 from router.settings import ModelSpec, NamespacePolicy
 from router.types import (
+    UNFAMILIAR,
     ChatRequest,
     Message,
     Mode,
@@ -274,7 +275,7 @@ def test_unrouted_requests_go_to_the_baseline() -> None:
     routing = choose(replace(NEED, is_routed=False), THREE, [0.9, 0.9, 0.9], "test")
 
     assert routing.chain == ("large",)
-    assert routing.reason == "not routed: all goes to the baseline large"
+    assert routing.reason == "not routed: goes to the baseline large"
 
 
 def test_an_unrouted_request_that_the_baseline_cannot_take_goes_to_the_strongest_that_can() -> None:
@@ -516,6 +517,19 @@ def test_scores_become_a_choice_and_a_missing_score_is_visible() -> None:
     assert chooser.baseline(request(), POLICY).chain == ("large",)
     assert chooser.is_adequate(request(), POLICY, "small", (0.9, 0.9, 0.9))
     assert not chooser.is_adequate(request(), POLICY, "small", ())
+
+
+def test_a_prompt_of_which_nothing_is_claimed_goes_to_the_baseline_and_says_so() -> None:
+    """It is not routed, but limits of cost and a running tool loop hold as ever."""
+    chooser = Chooser(THREE, lambda scores: scores, typical=(0.1, 0.5, 0.9))
+    unlike = Score((), scorer_id=UNFAMILIAR)
+
+    routing = chooser.route(request(), POLICY, unlike)
+    in_loop = chooser.route(request(), POLICY, unlike, Held(model="middle", in_tool_loop=True))
+
+    assert (routing.chain[0], routing.scorer) == (THREE.baseline, UNFAMILIAR)
+    assert "unlike anything the classifier was calibrated on" in routing.reason
+    assert in_loop.chain[0] == "middle"
 
 
 def test_an_ability_is_stated_or_known_or_guessed_from_the_price() -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from cache.errors import IndexFailed
 from cache.types import Embedding, Hit, Miss, MissReason, PartitionKey, Query, ReusePolicy
 from classifier.shape import PromptShape
+from router.types import UNFAMILIAR
 from router.understand import Ask, Scorer, Understand
 
 
@@ -27,6 +28,11 @@ class FakeScorer:
         if self._fails:
             raise RuntimeError("model broke")
         return np.full((len(shapes), 1), self._score, dtype=np.float32)
+
+    models: tuple[str, ...] = ()
+
+    def head(self, model_name: str) -> int | None:
+        return None
 
     def ability(self, model_name: str) -> float | None:
         return None
@@ -140,3 +146,18 @@ def test_a_failing_classifier_leaves_the_cache() -> None:
     assert result.found.reason is MissReason.NOTHING_SIMILAR
     assert result.scorer_id == "rules"
     assert degraded == ["classifier"]
+
+
+def test_nothing_is_claimed_of_a_prompt_unlike_any_other() -> None:
+    """A score that is no number, or another language: no scores, and it says so; rules do claim."""
+    unlike, _ = stage(FakeEncoder(), FakeCache(), FakeScorer("model", float("nan")))
+    alike, _ = stage(FakeEncoder(), FakeCache(), MODEL)
+    by_rules, _ = stage(None, FakeCache(), MODEL)
+    french = "Pourquoi est-ce que je ne peux pas ouvrir ce fichier avec mon ordinateur ?"
+
+    assert [(r.scores, r.scorer_id) for r in unlike.run([ask("a")])] == [((), UNFAMILIAR)]
+    assert [r.scorer_id for r in alike.run([ask("why is it so?"), ask(french)])] == [
+        "model",
+        UNFAMILIAR,
+    ]
+    assert [r.scorer_id for r in by_rules.run([ask(french)])] == ["rules"]
