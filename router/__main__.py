@@ -1,4 +1,4 @@
-"""The command line: ``scrimp serve | check | report | what-if | pairs | replay | explain``."""
+"""The command line: ``scrimp serve | check | report | what-if | calibrate | probe | ...``."""
 
 from __future__ import annotations
 
@@ -76,6 +76,33 @@ def _parser() -> argparse.ArgumentParser:
     guess.add_argument("--baseline", default="", help="measured against this model")
     guess.add_argument("--json", action="store_true", help="one JSON object")
     guess.set_defaults(run=_what_if)
+
+    calibrate = commands.add_parser(
+        "calibrate", help="the quality target that keeps a share of the baseline's quality"
+    )
+    _add_config(calibrate)
+    calibrate.add_argument(
+        "--data", type=Path, required=True, metavar="FILE", help="lines {prompt, outcomes}"
+    )
+    calibrate.add_argument("--target", type=float, default=0.95, help="share to keep, in (0, 1]")
+    calibrate.add_argument("--seed", type=int, default=0)
+    calibrate.add_argument("--dry-run", action="store_true", help="write nothing to the settings")
+    calibrate.add_argument("--json", action="store_true", help="one JSON object")
+    calibrate.set_defaults(run=_calibrate)
+
+    probe = commands.add_parser("probe", help="place a model that training never met")
+    probe.add_argument("model", help="as the settings call it")
+    _add_config(probe)
+    probe.add_argument(
+        "--data",
+        type=Path,
+        metavar="FILE",
+        help="lines {prompt, outcomes}; left out, the model is asked scrimp's own probe prompts",
+    )
+    probe.add_argument("--seed", type=int, default=0)
+    probe.add_argument("--dry-run", action="store_true", help="write nothing to the settings")
+    probe.add_argument("--json", action="store_true", help="one JSON object")
+    probe.set_defaults(run=_probe)
 
     pairs = commands.add_parser("pairs", help="labelled pairs of texts, learned while it ran")
     acts = pairs.add_subparsers(required=True, metavar="ACT")
@@ -199,6 +226,46 @@ def _what_if(args: argparse.Namespace) -> int:
         baseline=args.baseline,
     )
     return what_if(settings, asked, args.json)
+
+
+def _calibrate(args: argparse.Namespace) -> int:
+    from router.commands.calibrate import calibrate
+
+    settings = _settings(args)
+    if settings is None:
+        return 1
+    return calibrate(
+        settings,
+        _config_file(args),
+        args.data,
+        target=args.target,
+        seed=args.seed,
+        as_json=args.json,
+        dry=args.dry_run,
+    )
+
+
+def _probe(args: argparse.Namespace) -> int:
+    from router.commands.probe import probe
+
+    settings = _settings(args)
+    if settings is None:
+        return 1
+    return probe(
+        settings,
+        _config_file(args),
+        args.model,
+        args.data,
+        seed=args.seed,
+        as_json=args.json,
+        dry=args.dry_run,
+    )
+
+
+def _config_file(args: argparse.Namespace) -> Path | None:
+    """Return the file that the settings came from; None: there was none."""
+    stated = args.config or os.environ.get("SCRIMP_CONFIG")
+    return Path(stated) if stated else None
 
 
 def _export_pairs(args: argparse.Namespace) -> int:
