@@ -17,7 +17,7 @@ DECLINED = "I'm sorry, but I can't help with that."
 # small is adequate here, and large is a little more probably so.
 ESCALATING = {
     "routing.escalate": True,
-    "routing.quality_target": 0.7,
+    "routing.quality_target": 0.9,
     "models.small.ability": 0.9,
     "models.large.ability": 1.0,
     "models.unpriced.ability": -50.0,
