@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Hashable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import cast
 from cache.normalize import canonical
 from router.accounts import Delivered
 from router.decision import Decision
-from router.errors import ProviderError, RouterError
+from router.errors import NoModelAvailable, ProviderError, RouterError
 from router.escalation import shortfall, stronger
 from router.fallback import Fallback, Walk
 from router.in_flight import Broadcast, InFlight
@@ -24,6 +25,7 @@ from router.types import Answer, ChatRequest, Completion, Delta, Face, Mode, Rou
 
 _PIECE = re.compile(r"\S+\s*|\s+")
 _WORDS_PER_PIECE = 8
+_LAST_MOMENT_S = 0.2  # before a deadline: time to write the line and send what there is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +124,7 @@ class Gateway:
         else:
             events = self._lead(decision, once, is_streamed)
             if key:
-                events = self._calls.start(key, events).listen()
+                events = self._calls.start(key, events, ends_at=request.deadline_at).listen()
         async with aclosing(events):
             async for event in events:
                 yield event
@@ -150,8 +152,9 @@ class Gateway:
     ) -> AsyncGenerator[Event, None]:
         """Hear a call that another request pays for; its failure is this request's too.
 
-        But where it broke off within its answer, of which this caller has been given nothing: then
-        nothing would be spliced, and a call of its own is made.
+        But a call of its own is made where that broke off within its answer, of which this caller
+        has been given nothing (so nothing is spliced), and where it was given up before it began,
+        perhaps for want of time, of which this caller has more.
         """
         line_id = self._pipeline.new_line_id()
         has_begun = False
@@ -171,7 +174,9 @@ class Gateway:
                 yield event
             return
         except RouterError as error:
-            if is_streamed or not has_begun or not isinstance(error, ProviderError):
+            broke_off = has_begun and not is_streamed and isinstance(error, ProviderError)
+            gave_up = not has_begun and isinstance(error, NoModelAvailable)
+            if not broke_off and not (gave_up and _outlasts(decision.request, running.ends_at)):
                 self._note_failure(decision, Walk(), line_id, type(error).__name__)
                 raise
         async with aclosing(self._lead(decision, once, is_streamed)) as events:
@@ -253,9 +258,14 @@ class Gateway:
             return completion
         walk.put_aside(model, lack)
         self._pipeline.metrics.escalated(model, lack)
+        ends_at = request.deadline_at
+        left_s = None if ends_at is None else ends_at - time.monotonic() - _LAST_MOMENT_S
         try:
-            return await self._whole(better, request, walk)
-        except RouterError:
+            # An answer in hand is not lost to a stronger model's silence.
+            async with asyncio.timeout(left_s):
+                return await self._whole(better, request, walk)
+        except (RouterError, TimeoutError):
+            walk.close_running("timeout")
             walk.take_back(model)
             return completion
 
@@ -367,6 +377,12 @@ def _sharing_key(decision: Decision) -> Hashable:
         request.sampling.max_tokens,
         decision.routing.chain if decision.routing else (),
     )
+
+
+def _outlasts(request: ChatRequest, ends_at: float | None) -> bool:
+    """Tell whether a caller waits longer than a call that ended for want of time."""
+    mine = request.deadline_at
+    return ends_at is not None and (mine is None or mine > ends_at + _LAST_MOMENT_S)
 
 
 def _pieces(answer: Answer) -> Iterator[Delta]:

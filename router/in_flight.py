@@ -20,6 +20,7 @@ class Broadcast(Generic[T]):
 
     Attributes:
         mark: what its starter wants late comers to know; may be empty.
+        ends_at: when the producer gives up for want of time, by the monotonic clock; None: never.
     """
 
     def __init__(
@@ -27,8 +28,10 @@ class Broadcast(Generic[T]):
         source: AsyncIterator[T],
         on_end: Callable[[Broadcast[T]], None],
         mark: bytes = b"",
+        ends_at: float | None = None,
     ) -> None:
         self.mark = mark
+        self.ends_at = ends_at
         self._events: list[T] = []
         self._error: BaseException | None = None
         self._is_over = False
@@ -111,15 +114,23 @@ class InFlight(Generic[T]):
         """Return what runs under the key, if anything does."""
         return self._running.get(key)
 
-    def start(self, key: Hashable, source: AsyncIterator[T], mark: bytes = b"") -> Broadcast[T]:
-        """Run ``source`` under a key that nothing runs under; ``mark`` is the broadcast's.
+    def start(
+        self,
+        key: Hashable,
+        source: AsyncIterator[T],
+        mark: bytes = b"",
+        ends_at: float | None = None,
+    ) -> Broadcast[T]:
+        """Run ``source`` under a key that nothing runs under; the rest is the broadcast's.
 
         Raises:
             KeyError: something does; look with ``find`` first.
         """
         if key in self._running:
             raise KeyError(key)
-        broadcast: Broadcast[T] = Broadcast(source, lambda ended: self._forget(key, ended), mark)
+        broadcast: Broadcast[T] = Broadcast(
+            source, lambda ended: self._forget(key, ended), mark, ends_at
+        )
         self._running[key] = broadcast
         return broadcast
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 from service.harness import EXACT, LARGE_NANOS, SMALL_NANOS, serving, streamed, totals
 
 from router.errors import ProviderUnavailable
-from scrimp.v1 import chat_pb2
+from router.ports import ModelCall
+from router.types import Completion
+from scrimp.v1 import chat_pb2, gateway_pb2
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -74,6 +77,29 @@ async def test_where_no_stronger_model_answers_the_first_answer_is_served(tmp_pa
         assert done.answer.text == DECLINED
         assert done.report.model == "small"
         assert not {one.model: one.rejection for one in done.report.routing.candidates}["small"]
+
+
+async def test_an_answer_in_hand_is_not_lost_to_a_silent_model(tmp_path: Path) -> None:
+    """The caller's deadline is near: what there is is served before it passes."""
+    async with (
+        serving(tmp_path / "data", overrides=ESCALATING) as service,
+        service.client() as client,
+    ):
+        service.puppet.says(PROMPT, DECLINED)
+        answered = service.puppet.complete
+
+        async def silent_when_large(call: ModelCall) -> Completion:
+            if call.model == "puppet-large":
+                await asyncio.sleep(60)
+            return await answered(call)
+
+        service.puppet.complete = silent_when_large  # type: ignore[method-assign]
+        request = gateway_pb2.CompleteRequest(request=client.request(PROMPT))
+
+        done = await client.gateway.Complete(request, timeout=1.0)
+
+        assert done.answer.text == DECLINED
+        assert done.report.model == "small"
 
 
 async def test_a_good_answer_costs_one_call(tmp_path: Path) -> None:

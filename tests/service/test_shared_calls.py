@@ -97,6 +97,26 @@ async def test_a_unary_call_shares_too(service: Service, client: Client) -> None
     assert len(service.puppet.calls) == n_before + 1
 
 
+async def test_who_has_more_time_than_the_leader_does_not_fail_with_it(
+    service: Service, client: Client
+) -> None:
+    """The call is given up for want of the leader's time; the joiner makes one of its own."""
+    gate = service.puppet.hold(PROMPT)
+    slow_down = ProviderUnavailable("slow down", kind="http_429", retry_after_s=0.04)
+    request = client.request(PROMPT)
+    request.wishes.allowed_models.append("small")  # nobody else may be asked at once
+    hurried = client.gateway.Complete(gateway_pb2.CompleteRequest(request=request), timeout=0.5)
+    await asyncio.wait_for(gate.reached.wait(), 5)
+    patient = asyncio.create_task(client.complete(request))
+    with refused(grpc.StatusCode.DEADLINE_EXCEEDED):
+        await hurried
+
+    gate.break_off(slow_down)
+    done = await asyncio.wait_for(patient, 10)
+
+    assert done.answer.text
+
+
 async def test_a_unary_caller_survives_a_stream_that_breaks_off(
     service: Service, client: Client, namespace: str
 ) -> None:
