@@ -1,4 +1,4 @@
-"""The command line: ``scrimp serve | check | report | what-if | calibrate | probe | ...``."""
+"""The command line: ``scrimp serve | check | key | report | what-if | calibrate | ...``."""
 
 from __future__ import annotations
 
@@ -40,6 +40,18 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="find every mistake in a settings file")
     check.add_argument("config", nargs="?", type=Path, help="TOML file (default: $SCRIMP_CONFIG)")
     check.set_defaults(run=_check)
+
+    key = commands.add_parser("key", help="make a key for a caller; only its hash is kept")
+    key.add_argument("name", help="who calls with it")
+    key.add_argument(
+        "--namespace",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="that it speaks for; may be repeated; * for all (default: default)",
+    )
+    key.add_argument("--admin", action="store_true", help="it may also invalidate and set modes")
+    key.set_defaults(run=_key)
 
     report = commands.add_parser("report", help="show what was spent, saved and wasted")
     _add_config(report)
@@ -183,6 +195,12 @@ def _check(args: argparse.Namespace) -> int:
     from router.commands.check import check
 
     return check(args.config)
+
+
+def _key(args: argparse.Namespace) -> int:
+    from router.commands.key import key
+
+    return key(args.name, args.namespace, is_admin=args.admin)
 
 
 def _report(args: argparse.Namespace) -> int:

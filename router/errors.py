@@ -4,6 +4,8 @@ The faces translate these, and the ledger's errors, to statuses; nobody else spe
 
     RouterError
     ├── InvalidRequest          the caller's fault; the sentence says what to change
+    ├── Unauthenticated         a key is needed, and none that is known came along
+    ├── NotPermitted            the caller's key does not cover what was asked
     ├── UnknownNamespace        the settings close the set of namespaces
     ├── AlreadyExists           a request id came again with another body
     ├── NoModelFits             no configured model can take the request; says why for each
@@ -33,6 +35,14 @@ class RouterError(Exception):
 
 class InvalidRequest(RouterError):
     """The request cannot be understood or breaks a limit. The caller's fault."""
+
+
+class Unauthenticated(RouterError):
+    """The service wants a key, and the caller sent none, or none that is known."""
+
+
+class NotPermitted(RouterError):
+    """The caller's key covers neither this namespace, nor this name, or not this act."""
 
 
 class UnknownNamespace(RouterError):

@@ -17,8 +17,10 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from router.app import App, build
 from router.faces.contract import Contract
 from router.faces.edge import Edge
+from router.faces.grpc_door import Door
 from router.faces.grpc_server import Calls, Health, register
 from router.faces.http.server import HttpFace, Listening, listen
+from router.faces.keys import Keys
 from router.metrics import Watched
 from router.ports import Provider
 from router.settings import Settings
@@ -93,17 +95,19 @@ async def start(
 async def _listen(app: App) -> Running:
     settings = app.settings
     edge = Edge(settings.limits)
+    keys = Keys(settings.access_keys)
     server = grpc.aio.server(
+        interceptors=[Door(keys)] if keys.are_wanted else [],
         options=[
             ("grpc.max_receive_message_length", settings.limits.max_message_bytes),
             ("grpc.max_send_message_length", -1),
             ("grpc.so_reuseport", 0),
-        ]
+        ],
     )
     contract = Contract(
         app.gateway, app.advisor, app.operations, settings.limits, models=settings.models
     )
-    register(server, contract, Calls(edge, settings.limits))
+    register(server, contract, Calls(edge, settings.limits, keys))
     app.metrics.watch(Watched.IN_FLIGHT, lambda: edge.n_running)
     health = Health(server)
     address = _bind(server, settings.service.listen)

@@ -5,7 +5,8 @@
         print(done.answer.text, done.report.cost.saved_usd_nanos)
 
 It adds nothing to the contract but shorter ways to write requests. ``client.gateway``,
-``advisor``, ``feedback``, ``admin`` and ``savings`` are the plain stubs for everything else;
+``advisor``, ``feedback``, ``admin`` and ``savings`` are the plain stubs for everything else, which
+want ``metadata=client.metadata`` where the service wants a key or is told who calls;
 errors are grpc's own ``grpc.aio.AioRpcError``.
 """
 
@@ -45,7 +46,8 @@ class Client:
         target: ``host:port`` or ``unix:/path``.
         namespace: of every request that names none.
         feature: the same for attribution.
-        caller: who we are; tickets and feedback are bound to it.
+        caller: who we are; tickets and feedback are bound to it. With a key, the key says it.
+        api_key: where the service wants one.
         timeout_s: deadline of every call that names none.
     """
 
@@ -56,11 +58,13 @@ class Client:
         namespace: str = "",
         feature: str = "",
         caller: str = "",
+        api_key: str = "",
         timeout_s: float = 60.0,
     ) -> None:
         self._namespace = namespace
         self._feature = feature
-        self._metadata = (("scrimp-caller", caller),) if caller else ()
+        said = {"scrimp-caller": caller, "authorization": f"Bearer {api_key}" if api_key else ""}
+        self.metadata = tuple((key, value) for key, value in said.items() if value)
         self._timeout_s = timeout_s
         self.channel = grpc.aio.insecure_channel(
             target,
@@ -139,7 +143,7 @@ class Client:
         return await self.gateway.Complete(
             gateway_pb2.CompleteRequest(request=self._whole(prompt, user, conversation)),
             timeout=self._timeout_s,
-            metadata=self._metadata,
+            metadata=self.metadata,
         )
 
     async def stream(
@@ -149,7 +153,7 @@ class Client:
         async for event in self.gateway.StreamComplete(
             gateway_pb2.StreamCompleteRequest(request=self._whole(prompt, user, conversation)),
             timeout=self._timeout_s,
-            metadata=self._metadata,
+            metadata=self.metadata,
         ):
             yield event
 
@@ -160,7 +164,7 @@ class Client:
         return await self.advisor.LookUp(
             advisor_pb2.LookUpRequest(request=self._whole(prompt, user, conversation)),
             timeout=self._timeout_s,
-            metadata=self._metadata,
+            metadata=self.metadata,
         )
 
     async def store(
@@ -183,7 +187,7 @@ class Client:
                 model=model,
             ),
             timeout=self._timeout_s,
-            metadata=self._metadata,
+            metadata=self.metadata,
         )
 
     async def report(
@@ -195,7 +199,7 @@ class Client:
                 namespace=self._namespace, response_id=response_id, verdict=verdict, note=note
             ),
             timeout=self._timeout_s,
-            metadata=self._metadata,
+            metadata=self.metadata,
         )
 
     async def saved(self, *group_by: str) -> savings_pb2.SavingsReport:
@@ -203,7 +207,7 @@ class Client:
         response = await self.savings.GetSavings(
             savings_pb2.GetSavingsRequest(filter=savings_pb2.SavingsFilter(group_by=group_by)),
             timeout=self._timeout_s,
-            metadata=self._metadata,
+            metadata=self.metadata,
         )
         return response.report
 
@@ -214,7 +218,7 @@ class Client:
         return await self.admin.SetMode(
             admin_pb2.SetModeRequest(namespace=namespace or self._namespace, mode=mode),
             timeout=self._timeout_s,
-            metadata=self._metadata,
+            metadata=self.metadata,
         )
 
     def _whole(

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from router.settings import Key, Mistake, NamespacePolicy, Settings, SettingsError, load
+from router.settings import AccessKey, Key, Mistake, NamespacePolicy, Settings, SettingsError, load
 
 
 def check(
@@ -66,6 +66,8 @@ def _print_summary(out: Console, settings: Settings) -> None:
     out.print(Text(f"  listens   {service.listen} (metrics: {service.metrics_listen or 'off'})"))
     names = f", named models {settings.http.named_models}" if settings.http.listen else ""
     out.print(Text(f"  HTTP      {settings.http.listen or 'off'}{names}"))
+    callers = "; ".join(_access(key) for key in settings.access_keys)
+    out.print(Text(f"  callers   {callers or 'whoever reaches it: no key is wanted'}"))
     out.print(Text(f"  data in   {service.data_folder}"))
     out.print(Text(f"  baseline  {routing.baseline}, quality target {routing.quality_target:g}"))
     out.print(Text(f"  fallback  {routing.fallback_model or 'none'}"))
@@ -79,6 +81,10 @@ def _print_summary(out: Console, settings: Settings) -> None:
         out.print(Text(f"  price of {name}: {settings.prices.source(name)}"))
     out.print()
     out.print(_policies_table(settings))
+
+
+def _access(key: AccessKey) -> str:
+    return f"{key.name} ({', '.join(sorted(key.roles))}) for {', '.join(sorted(key.namespaces))}"
 
 
 def _key(key: Key) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -15,7 +16,7 @@ from cache.types import EntryId, Selector
 from router.advisor import Advisor, LookedUp, Returned
 from router.errors import InvalidRequest
 from router.faces import reports
-from router.faces.bounds import DEFAULT_NAMESPACE, read_name, seconds
+from router.faces.bounds import read_name, seconds
 from router.faces.grpc_server import Call, Streamed, Unary
 from router.faces.wire import (
     read_answer,
@@ -152,6 +153,7 @@ class Contract:
     async def store(self, call: Call[advisor_pb2.StoreRequest]) -> advisor_pb2.StoreResponse:
         """Take an answer back."""
         wire = call.wire
+        namespace = call.access.asks_for(self._name(wire.namespace))
         upstream_ms = None
         if wire.HasField("upstream_ms"):
             upstream_ms = wire.upstream_ms
@@ -168,13 +170,14 @@ class Contract:
             upstream_ms=upstream_ms,
         )
         done = await self._advisor.store(
-            wire.ticket, returned, namespace=self._namespace(wire.namespace), caller=call.caller
+            wire.ticket, returned, namespace=namespace, caller=call.caller
         )
         return reports.stored(done)
 
     async def report(self, call: Call[feedback_pb2.ReportRequest]) -> feedback_pb2.ReportResponse:
         """Take feedback."""
         wire = call.wire
+        namespace = call.access.asks_for(self._name(wire.namespace))
         verdict = _VERDICTS.get(wire.verdict)
         if verdict is None:
             raise InvalidRequest(
@@ -189,7 +192,7 @@ class Contract:
             read_name(wire.response_id, "response_id", self._limits),
             verdict,
             wire.note,
-            namespace=self._namespace(wire.namespace),
+            namespace=namespace,
             caller=call.caller,
         )
         return feedback_pb2.ReportResponse(is_new=taken.is_new)
@@ -199,6 +202,7 @@ class Contract:
     ) -> admin_pb2.InvalidateResponse:
         """Remove entries."""
         wire = call.wire
+        namespace = call.access.clears(self._name(wire.namespace))
         older_than_s = None
         if wire.HasField("older_than_s"):
             older_than_s = seconds(wire.older_than_s, "older_than_s")
@@ -208,13 +212,15 @@ class Contract:
             )
         selector = Selector(
             ids=tuple(_entry_id(value) for value in wire.entry_ids),
-            namespace=read_name(wire.namespace, "namespace", self._limits),
+            namespace=wire.namespace,
             tag=read_name(wire.tag, "tag", self._limits),
             model=read_name(wire.model, "model", self._limits),
             user=read_name(wire.user, "user", self._limits),
             conversation=read_name(wire.conversation, "conversation", self._limits),
             older_than_s=older_than_s,
         )
+        if not selector.is_empty():  # an empty one is refused, and not taken for all that is there
+            selector = replace(selector, namespace=namespace)
         done = await self._operations.invalidate(selector, dry_run=wire.dry_run)
         return admin_pb2.InvalidateResponse(
             n_entries=done.n_entries,
@@ -223,23 +229,23 @@ class Contract:
 
     async def set_mode(self, call: Call[admin_pb2.SetModeRequest]) -> admin_pb2.SetModeResponse:
         """Switch a namespace."""
+        namespace = call.access.governs(self._name(call.wire.namespace))
         if call.wire.mode not in _WIRE_MODES:
             raise InvalidRequest(f"mode is {call.wire.mode}, expected MODE_OFF, _SHADOW or _ON")
-        before, now = await self._operations.set_mode(
-            self._namespace(call.wire.namespace), _WIRE_MODES[call.wire.mode]
-        )
+        before, now = await self._operations.set_mode(namespace, _WIRE_MODES[call.wire.mode])
         return admin_pb2.SetModeResponse(before=_MODES[before], now=_MODES[now])
 
     async def get_mode(self, call: Call[admin_pb2.GetModeRequest]) -> admin_pb2.GetModeResponse:
         """Tell a namespace's mode."""
-        mode, is_override = self._operations.mode(self._namespace(call.wire.namespace))
+        namespace = call.access.views(self._name(call.wire.namespace))
+        mode, is_override = self._operations.mode(namespace)
         return admin_pb2.GetModeResponse(mode=_MODES[mode], is_override=is_override)
 
     async def get_savings(
         self, call: Call[savings_pb2.GetSavingsRequest]
     ) -> savings_pb2.GetSavingsResponse:
         """Sum the ledger."""
-        query = _query(call.wire.filter)
+        query = self._query(call)
         return savings_pb2.GetSavingsResponse(report=await self._savings(query))
 
     async def watch_savings(
@@ -249,7 +255,7 @@ class Contract:
         interval_s = call.wire.interval_s if call.wire.HasField("interval_s") else 5.0
         if not 1 <= interval_s <= 3600:
             raise InvalidRequest(f"interval_s is a number in [1, 3600], got {interval_s:g}")
-        query = _query(call.wire.filter)
+        query = self._query(call)
         while not self._is_stopping.is_set():
             yield savings_pb2.WatchSavingsResponse(report=await self._savings(query))
             with suppress(TimeoutError):
@@ -257,7 +263,8 @@ class Contract:
 
     async def _savings(self, query: SavingsQuery) -> savings_pb2.SavingsReport:
         report = await self._operations.savings(query)
-        return reports.savings(report, self._operations.churn())
+        churn = (one for one in self._operations.churn() if query.namespace in ("", one[0]))
+        return reports.savings(report, churn)
 
     def _request(self, call: Call[Any]) -> ChatRequest:
         wire: chat_pb2.ChatRequest = call.wire.request
@@ -268,11 +275,27 @@ class Contract:
                 f"{', '.join(self._models)}"
             )
         return read_request(
-            wire, caller=call.caller, limits=self._limits, deadline_at=call.deadline_at
+            wire,
+            caller=call.caller,
+            access=call.access,
+            limits=self._limits,
+            deadline_at=call.deadline_at,
         )
 
-    def _namespace(self, value: str) -> str:
-        return read_name(value, "namespace", self._limits) or DEFAULT_NAMESPACE
+    def _name(self, namespace: str) -> str:
+        return read_name(namespace, "namespace", self._limits)
+
+    def _query(self, call: Call[Any]) -> SavingsQuery:
+        wire: savings_pb2.SavingsFilter = call.wire.filter
+        return SavingsQuery(
+            namespace=call.access.sums(wire.namespace),
+            user=wire.user,
+            feature=wire.feature,
+            conversation=wire.conversation,
+            since_ms=wire.since_ms if wire.HasField("since_ms") else None,
+            until_ms=wire.until_ms if wire.HasField("until_ms") else None,
+            group_by=tuple(wire.group_by),
+        )
 
 
 def _once(request: ChatRequest, wire: Message, encode: Any) -> Once[Any] | None:  # noqa: ANN401
@@ -309,15 +332,3 @@ def _entry_id(value: str) -> EntryId:
     if not value.isascii() or not value.isdigit() or len(value) > 19:
         raise InvalidRequest(f"an entry id is a number as a response gave it, got {value[:40]!r}")
     return EntryId(int(value))
-
-
-def _query(wire: savings_pb2.SavingsFilter) -> SavingsQuery:
-    return SavingsQuery(
-        namespace=wire.namespace,
-        user=wire.user,
-        feature=wire.feature,
-        conversation=wire.conversation,
-        since_ms=wire.since_ms if wire.HasField("since_ms") else None,
-        until_ms=wire.until_ms if wire.HasField("until_ms") else None,
-        group_by=tuple(wire.group_by),
-    )

@@ -19,7 +19,9 @@ from grpc_reflection.v1alpha import reflection
 
 from router.errors import InvalidRequest, RouterError
 from router.faces.bounds import read_name
-from router.faces.edge import DEFAULT_CALLER, Edge
+from router.faces.edge import Edge
+from router.faces.grpc_door import admit, said
+from router.faces.keys import Access, Keys
 from router.faces.statuses import sentence_of, sentence_of_bug, status_of
 from router.settings.tables import Limits
 from scrimp.v1 import (
@@ -60,11 +62,13 @@ class Call(Generic[M]):
     Attributes:
         wire: the request message.
         caller: who calls, as far as is known.
+        access: what it may.
         deadline_at: seconds of the monotonic clock, when the caller stops waiting.
     """
 
     wire: M
     caller: str
+    access: Access
     deadline_at: float
 
 
@@ -88,11 +92,13 @@ class Calls:
     Args:
         edge: counts the calls in flight.
         limits: from the settings.
+        keys: that callers come with.
     """
 
-    def __init__(self, edge: Edge, limits: Limits) -> None:
+    def __init__(self, edge: Edge, limits: Limits, keys: Keys) -> None:
         self._edge = edge
         self._limits = limits
+        self._keys = keys
 
     def unary(self, handler: Unary) -> Callable[[Message | Malformed, Context], Awaitable[Any]]:
         """Wrap a handler with one response."""
@@ -131,17 +137,13 @@ class Calls:
         return answer
 
     def _call(self, wire: Message | Malformed, context: Context) -> Call[Any]:
+        metadata = context.invocation_metadata()
+        access = admit(self._keys, metadata)
         if isinstance(wire, Malformed):
             raise InvalidRequest(wire.reason)
+        stated = read_name(said(metadata, CALLER_KEY), f"metadata {CALLER_KEY}", self._limits)
         deadline_at = time.monotonic() + self._time_left(context)
-        return Call(wire=wire, caller=self._caller(context), deadline_at=deadline_at)
-
-    def _caller(self, context: Context) -> str:
-        for key, value in context.invocation_metadata() or ():
-            if key == CALLER_KEY:
-                caller = value if isinstance(value, str) else value.decode(errors="replace")
-                return read_name(caller, f"metadata {CALLER_KEY}", self._limits) or DEFAULT_CALLER
-        return DEFAULT_CALLER
+        return Call(wire=wire, caller=access.caller(stated), access=access, deadline_at=deadline_at)
 
     def _time_left(self, context: Context) -> float:
         left = context.time_remaining()

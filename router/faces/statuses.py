@@ -30,6 +30,8 @@ _LATE = Status(grpc.StatusCode.DEADLINE_EXCEEDED, 504)
 
 _STATUSES: tuple[tuple[type[Exception], Status], ...] = (
     (errors.InvalidRequest, _BAD),
+    (errors.Unauthenticated, Status(grpc.StatusCode.UNAUTHENTICATED, 401)),
+    (errors.NotPermitted, Status(grpc.StatusCode.PERMISSION_DENIED, 403)),
     (errors.UnknownNamespace, _UNKNOWN),
     (errors.AlreadyExists, _CONFLICT),
     (errors.NoModelFits, _UNFIT),

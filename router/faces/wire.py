@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from router.errors import InvalidRequest
 from router.faces.bounds import (
-    DEFAULT_NAMESPACE,
     MAX_ALLOWED_MODELS,
     MAX_BIASES,
     MAX_EXTRA,
@@ -23,6 +22,7 @@ from router.faces.bounds import (
     target,
     without_nul,
 )
+from router.faces.keys import Access
 from router.types import (
     Answer,
     Attribution,
@@ -63,17 +63,23 @@ _NO_WISHES = Wishes()
 
 
 def read_request(
-    wire: pb.ChatRequest, *, caller: str, limits: Limits, deadline_at: float | None = None
+    wire: pb.ChatRequest,
+    *,
+    caller: str,
+    access: Access,
+    limits: Limits,
+    deadline_at: float | None = None,
 ) -> ChatRequest:
     """Read and validate a request; ``deadline_at`` is when its caller stops waiting.
 
     Raises:
+        NotPermitted: its caller does not speak for its namespace.
         InvalidRequest: says which field, what was seen, what is expected.
     """
     _check_size(wire, limits)
     # Walking an empty repeated field costs more than asking whether it is empty.
     return ChatRequest(
-        namespace=read_name(wire.namespace, "namespace", limits) or DEFAULT_NAMESPACE,
+        namespace=access.asks_for(read_name(wire.namespace, "namespace", limits)),
         caller=caller,
         messages=tuple([_message(message, n) for n, message in enumerate(wire.messages)]),
         tools=tuple([_tool(tool, n) for n, tool in enumerate(wire.tools)]) if wire.tools else (),

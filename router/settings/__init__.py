@@ -11,10 +11,12 @@ from router.settings.tables import (
     CacheTable,
     HttpTable,
     Limits,
+    Role,
     RoutingTable,
     Service,
 )
 from router.settings.values import (
+    AccessKey,
     Key,
     ModelSpec,
     NamespacePolicy,
@@ -24,6 +26,7 @@ from router.settings.values import (
 )
 
 __all__ = [
+    "AccessKey",
     "AuditsTable",
     "CacheTable",
     "HttpTable",
@@ -33,6 +36,7 @@ __all__ = [
     "ModelSpec",
     "NamespacePolicy",
     "Provider",
+    "Role",
     "RoutingTable",
     "Secret",
     "Service",

@@ -16,6 +16,14 @@ from router.settings.tables import ProviderTable, SettingsFile
 MAX_NAME_CHARS = 128
 _MAX_MASK_CHARS = 1_000
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_IF_OPEN = (
+    "whoever reaches this port can read stored answers and spend your keys; add [[auth.keys]] "
+    "(`scrimp key NAME` makes one), listen on 127.0.0.1, or keep a firewall or a mesh before it"
+)
+_IF_KEYED = (
+    "keys and prompts travel as they are on that network; keep what ends TLS before it, or listen "
+    "on 127.0.0.1"
+)
 _ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):(?P<port>\d{1,5})")
 
 
@@ -76,9 +84,10 @@ def parse_address(text: str) -> tuple[str, int] | None:
 def _check_addresses(file: SettingsFile, findings: Findings) -> None:
     service = file.service
     grpc_at, http_at = ("service", "listen"), ("http", "listen")
-    _check_listen(grpc_at, service.listen, "127.0.0.1:50051", findings)
+    risk = _IF_KEYED if file.auth.keys else _IF_OPEN
+    _check_listen(grpc_at, service.listen, "127.0.0.1:50051", findings, risk)
     if file.http.listen:
-        _check_listen(http_at, file.http.listen, "127.0.0.1:50080", findings)
+        _check_listen(http_at, file.http.listen, "127.0.0.1:50080", findings, risk)
     metrics_at = ("service", "metrics_listen")
     if service.metrics_listen and parse_address(service.metrics_listen) is None:
         findings.mistake(
@@ -99,7 +108,9 @@ def _check_addresses(file: SettingsFile, findings: Findings) -> None:
             )
 
 
-def _check_listen(place: Place, listen: str, example: str, findings: Findings) -> None:
+def _check_listen(
+    place: Place, listen: str, example: str, findings: Findings, if_reachable: str
+) -> None:
     address = parse_address(listen)
     is_unix = listen.startswith("unix:")
     if is_unix and not listen.removeprefix("unix:").startswith("/"):
@@ -116,8 +127,7 @@ def _check_listen(place: Place, listen: str, example: str, findings: Findings) -
             place,
             listen,
             "an address of this machine alone",
-            "whoever reaches this port can read stored answers and spend your keys; "
-            "listen on 127.0.0.1, or keep a firewall or a mesh before it",
+            if_reachable,
         )
 
 
@@ -172,7 +182,7 @@ def _check_providers(file: SettingsFile, environ: Mapping[str, str], findings: F
     used = {model.provider for model in file.models.values()}
     for name, provider in file.providers.items():
         place: Place = ("providers", name)
-        _check_name(place, name, findings)
+        check_name(place, name, findings)
         _check_url(place, provider, findings)
         _check_keys(place, provider, name in used, environ, findings)
         if name not in used:
@@ -269,7 +279,8 @@ def _is_key_like(variable: str) -> bool:
     return len(variable) >= 20 and has_digit and variable != variable.upper()
 
 
-def _check_name(place: Place, name: str, findings: Findings) -> None:
+def check_name(place: Place, name: str, findings: Findings) -> None:
+    """Check what the operator calls something."""
     if not name.strip() or len(name) > MAX_NAME_CHARS or not name.isprintable():
         findings.mistake(
             place, name, f"a name of 1 to {MAX_NAME_CHARS} printable characters", "rename it"
@@ -279,7 +290,7 @@ def _check_name(place: Place, name: str, findings: Findings) -> None:
 def _check_models(file: SettingsFile, findings: Findings) -> None:
     for name, model in file.models.items():
         place: Place = ("models", name)
-        _check_name(place, name, findings)
+        check_name(place, name, findings)
         if model.provider not in file.providers:
             findings.mistake(
                 (*place, "provider"),
@@ -330,7 +341,7 @@ def _check_namespaces(file: SettingsFile, findings: Findings) -> None:
         )
     for name, table in named.items():
         place: Place = ("namespaces", name)
-        _check_name(place, name, findings)
+        check_name(place, name, findings)
         allowed = table.allowed_models
         if allowed is not None:
             _check_model_names((*place, "allowed_models"), allowed, file, findings)

@@ -9,13 +9,21 @@ from typing import Any, Final, TypeVar
 
 from cache.types import ReusePolicy
 from router.prices import LocalPrices, PriceList, PriceQuery, price_providers
+from router.settings.access import check_access
 from router.settings.cross import Findings, Said, check_across
 from router.settings.fields import Place, check_fields
 from router.settings.lines import locate
 from router.settings.mistakes import SettingsError, did_you_mean
 from router.settings.reading import parse_toml, read_text
-from router.settings.tables import ModelTable, NamespaceTable, ProviderTable, SettingsFile
+from router.settings.tables import (
+    AccessKeyTable,
+    ModelTable,
+    NamespaceTable,
+    ProviderTable,
+    SettingsFile,
+)
 from router.settings.values import (
+    AccessKey,
     Key,
     ModelSpec,
     NamespacePolicy,
@@ -90,6 +98,7 @@ def parse(
     findings = Findings(lines, [*syntax, *mistakes])
     if not syntax:
         check_across(file, environ, findings)
+        check_access(file, findings)
     if findings.mistakes:
         in_order = sorted(findings.mistakes, key=lambda mistake: mistake.line or 0)
         raise SettingsError(in_order, path)
@@ -185,8 +194,18 @@ def _build(
         default_policy=default,
         policies={name: _policy(table, default) for name, table in named.items()},
         is_closed=file.namespaces.closed,
+        access_keys=tuple(_access_key(table) for table in file.auth.keys),
         path=path,
         warnings=tuple(sorted(findings.warnings, key=lambda warning: warning.line or 0)),
+    )
+
+
+def _access_key(table: AccessKeyTable) -> AccessKey:
+    return AccessKey(
+        name=table.name,
+        digest=bytes.fromhex(table.sha256),
+        namespaces=frozenset(table.namespaces),
+        roles=frozenset(table.roles),
     )
 
 

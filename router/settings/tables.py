@@ -23,6 +23,7 @@ UsdPerMtok = Annotated[float, Field(ge=0, le=1_000_000)]
 Tokens = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Weight = Annotated[float, Field(gt=0, le=1_000_000)]
 Capability = Literal["tools", "vision", "json"]
+Role = Literal["call", "admin"]
 
 
 class Table(BaseModel):
@@ -77,6 +78,34 @@ class HttpTable(Table):
     idle_s: Seconds = 75.0
     body_s: Seconds = 30.0
     timeout_s: Seconds = 600.0
+
+
+class AccessKeyTable(Table):
+    """``[[auth.keys]]``: a caller's key. The key itself stands nowhere; ``scrimp key`` makes one.
+
+    Attributes:
+        name: who calls with it, to tickets, feedback and request ids; a key and its successor may
+            bear one name.
+        sha256: of the key, in hex. Without salt, as keys are random and not chosen by people.
+        namespaces: those it speaks for; ``*``: all.
+        roles: ``call`` asks, stores, gives feedback and sees savings; ``admin`` invalidates, sets
+            modes and sees savings, within its namespaces.
+    """
+
+    name: str = ""
+    sha256: str = ""
+    namespaces: list[str] = []
+    roles: list[Role] = ["call"]
+
+
+class AuthTable(Table):
+    """``[auth]``: who may call. Without keys everyone who reaches the service may.
+
+    Attributes:
+        keys: one table each.
+    """
+
+    keys: list[AccessKeyTable] = []
 
 
 class Limits(Table):
@@ -285,6 +314,7 @@ class SettingsFile(Table):
 
     service: Service = Service()
     http: HttpTable = HttpTable()
+    auth: AuthTable = AuthTable()
     limits: Limits = Limits()
     cache: CacheTable = CacheTable()
     audits: AuditsTable = AuditsTable()

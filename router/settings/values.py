@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Final
 
 from cache.types import ReusePolicy
 from router.errors import UnknownNamespace
@@ -16,10 +17,14 @@ from router.settings.tables import (
     CacheTable,
     HttpTable,
     Limits,
+    Role,
     RoutingTable,
     Service,
 )
 from router.types import Mode, Share
+
+EVERY_NAMESPACE: Final = "*"
+"""What a key names that speaks for all."""
 
 
 class Secret:
@@ -57,6 +62,23 @@ class Key:
     env: str
     secret: Secret
     weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessKey:
+    """A key that callers come with; see ``tables.AccessKeyTable``.
+
+    Attributes:
+        name: who its bearer is.
+        digest: SHA-256 of the key.
+        namespaces: those it speaks for; ``*``: all.
+        roles: what it may do there.
+    """
+
+    name: str
+    digest: bytes
+    namespaces: frozenset[str]
+    roles: frozenset[Role]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +159,7 @@ class Settings:
 
     Attributes:
         path: the file; None: embedded defaults or a text.
+        access_keys: what callers must come with one of; empty: they need none.
         models: in the order of the file.
         prices: of all models, valid now.
         default_policy: of every namespace the file does not name.
@@ -157,6 +180,7 @@ class Settings:
     default_policy: NamespacePolicy
     policies: Mapping[str, NamespacePolicy] = field(default_factory=dict)
     is_closed: bool = False
+    access_keys: tuple[AccessKey, ...] = ()
     path: Path | None = None
     warnings: tuple[Mistake, ...] = ()
 

@@ -21,6 +21,7 @@ from router.faces.http.names import ModelNames
 from router.faces.http.problems import HttpError, problem_of
 from router.faces.http.responses import Responses
 from router.faces.http.words import read_words
+from router.faces.keys import Access
 from router.partition import split
 from router.providers.openai import request_body
 from router.settings import parse
@@ -92,7 +93,7 @@ def test_any_body_is_read_or_refused(name: str, body: dict[str, Any]) -> None:
     """What is read has a key, a size, and a body for a provider; what is refused has a 4xx."""
     try:
         found = read_json(json.dumps(body).encode())
-        words = read_words({}, found.get("metadata"), SETTINGS.limits)
+        words = read_words({}, found.get("metadata"), SETTINGS.limits, Access())
         asked = APIS[name].read(found, words, NAMES)
         check_chat(asked.request, SETTINGS.limits)
         APIS[name].replies(asked)
@@ -151,7 +152,7 @@ def test_a_stream_says_what_the_whole_says(
         "messages": [{"role": "user", "content": "hi"}],
     }
     api = APIS[name]
-    asked = api.read(body, read_words({}, None, SETTINGS.limits), NAMES)
+    asked = api.read(body, read_words({}, None, SETTINGS.limits, Access()), NAMES)
     report = gateway_pb2.GatewayReport(response_id="0" * 32, model="small")
     usage = Usage(input_tokens=3, output_tokens=2) if has_usage else None
     done = Done(answer=answer, usage=usage, report=report)

@@ -281,7 +281,9 @@ async def totals(client: Client, namespace: str) -> savings_pb2.Totals:
 async def report(client: Client, namespace: str, *group_by: str) -> savings_pb2.SavingsReport:
     """Return the savings of a namespace."""
     wanted = savings_pb2.SavingsFilter(namespace=namespace, group_by=group_by)
-    response = await client.savings.GetSavings(savings_pb2.GetSavingsRequest(filter=wanted))
+    response = await client.savings.GetSavings(
+        savings_pb2.GetSavingsRequest(filter=wanted), metadata=client.metadata
+    )
     return response.report
 
 

@@ -53,8 +53,10 @@ class Problem:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers that tell clients whether and when to try again."""
+        """The headers that tell clients whether, when and with what to try again."""
         headers = {} if self.retry_after_s is None else {"Retry-After": str(self.retry_after_s)}
+        if self.status == 401:
+            headers["WWW-Authenticate"] = "Bearer"
         return headers | ({"x-should-retry": "false"} if self.is_final else {})
 
 

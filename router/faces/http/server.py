@@ -31,6 +31,7 @@ from router.faces.http.names import ModelNames
 from router.faces.http.problems import HttpError, Problem, problem_of
 from router.faces.http.responses import Responses
 from router.faces.http.words import PREFIX, read_words, report_headers
+from router.faces.keys import Access, Keys
 from router.faces.wire import read_answer, read_usage
 from router.gateway import Answered, Begun, Event, Gateway
 from router.ledger.types import RequestKey
@@ -45,6 +46,8 @@ _APIS: Final[Mapping[str, Api]] = {
     "/v1/responses": Responses(),
 }
 _USUAL: Final = _APIS["/v1/chat/completions"]
+_HEALTH: Final = ("/health", "/healthz")
+_ACCESS: Final = web.RequestKey("access", Access)
 _STREAM_HEADERS: Final = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-store",
@@ -70,7 +73,7 @@ class HttpFace:
         gateway: answers chats.
         embeddings: the built-in encoder.
         edge: counts the calls in flight, with those of the other faces.
-        settings: limits, models and the ``[http]`` table.
+        settings: limits, models, and the tables ``[http]`` and ``[auth]``.
     """
 
     def __init__(
@@ -82,6 +85,7 @@ class HttpFace:
         self._limits = settings.limits
         self._http = settings.http
         self._names = ModelNames(settings)
+        self._keys = Keys(settings.access_keys)
 
     def application(self) -> web.Application:
         """Return the routes."""
@@ -94,7 +98,7 @@ class HttpFace:
         app.router.add_post("/v1/embeddings", self._embed)
         app.router.add_get("/v1/models", self._list)
         app.router.add_get("/v1/models/{name:.+}", self._describe)
-        for path in ("/health", "/healthz"):
+        for path in _HEALTH:
             app.router.add_get(path, self._health)
         return app
 
@@ -107,6 +111,7 @@ class HttpFace:
         """Turn whatever goes wrong before the first byte into the API's own kind of error."""
         try:
             _refuse_pages(request)
+            self._admit(request)
             return await handler(request)
         except ClientConnectionResetError:
             raise  # nobody is there to be told
@@ -120,12 +125,24 @@ class HttpFace:
             response.force_close()
         return response
 
+    def _admit(self, request: web.Request) -> None:
+        """Note what the caller may; only whether the service is well is told to anyone.
+
+        Raises:
+            Unauthenticated: a key is wanted, and none that is known came.
+        """
+        if request.path not in _HEALTH:
+            headers = request.headers
+            request[_ACCESS] = self._keys.admit(
+                headers.get("Authorization", ""), headers.get("x-api-key", "")
+            )
+
     def _chat(self, api: Api) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def answer(http: web.Request) -> web.StreamResponse:
             with self._edge.passing():
                 raw = await read_body(http, self._http.body_s)
                 body = read_json(raw)
-                words = read_words(http.headers, body.get("metadata"), self._limits)
+                words = read_words(http.headers, body.get("metadata"), self._limits, http[_ACCESS])
                 asked = api.read(body, words, self._names)
                 check_chat(asked.request, self._limits)
                 once = _once(asked.request, http, raw)
@@ -144,7 +161,7 @@ class HttpFace:
     async def _embed(self, http: web.Request) -> web.Response:
         with self._edge.passing():
             body: Body = read_json(await read_body(http, self._http.body_s))
-            read_words(http.headers, body.get("metadata"), self._limits)
+            read_words(http.headers, body.get("metadata"), self._limits, http[_ACCESS])
             async with asyncio.timeout(self._http.timeout_s):
                 return web.json_response(await embedded(body, self._embeddings))
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from router.errors import InvalidRequest
-from router.faces.bounds import DEFAULT_NAMESPACE, Limits, read_name, read_names, seconds, target
-from router.faces.edge import DEFAULT_CALLER
+from router.faces.bounds import Limits, read_name, read_names, seconds, target
+from router.faces.keys import Access
 from router.types import NANOS_PER_USD, Attribution, CacheControl, ChatRequest, Wishes
 from scrimp.v1 import chat_pb2, gateway_pb2
 
@@ -73,15 +73,19 @@ class Words:
         )
 
 
-def read_words(headers: Mapping[str, str], metadata: object, limits: Limits) -> Words:
+def read_words(
+    headers: Mapping[str, str], metadata: object, limits: Limits, access: Access
+) -> Words:
     """Read what a caller says beside the request.
 
     Args:
         headers: of the request, found by name in any case.
         metadata: of the body; other keys than ours are the caller's own business.
         limits: of the settings.
+        access: what the caller may.
 
     Raises:
+        NotPermitted: the caller is not whom it says, or does not speak for the namespace.
         InvalidRequest: says which word, what was seen, what is expected.
     """
     said = _said(headers.items())
@@ -98,8 +102,8 @@ def read_words(headers: Mapping[str, str], metadata: object, limits: Limits) -> 
     wanted, cost = said.get("quality-target"), said.get("max-cost-usd")
     timeout = said.get("timeout-s")
     return Words(
-        namespace=name("namespace") or DEFAULT_NAMESPACE,
-        caller=name("caller") or DEFAULT_CALLER,
+        namespace=access.asks_for(name("namespace")),
+        caller=access.caller(name("caller")),
         attribution=Attribution(
             user=name("user"),
             feature=name("feature"),
