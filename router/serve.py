@@ -21,6 +21,7 @@ from router.faces.grpc_door import Door
 from router.faces.grpc_server import Calls, Health, register
 from router.faces.http.server import HttpFace, Listening, listen
 from router.faces.keys import Keys
+from router.faces.tls import Tls
 from router.metrics import Watched
 from router.ports import Provider
 from router.settings import Settings
@@ -110,11 +111,12 @@ async def _listen(app: App) -> Running:
     register(server, contract, Calls(edge, settings.limits, keys))
     app.metrics.watch(Watched.IN_FLIGHT, lambda: edge.n_running)
     health = Health(server)
-    address = _bind(server, settings.service.listen)
+    tls = Tls(settings.tls) if settings.tls.is_on else None
+    address = _bind(server, settings.service.listen, tls)
     await server.start()
     http = None
     if settings.http.listen:
-        http = await listen(HttpFace(app.gateway, app.embeddings, edge, settings), settings)
+        http = await listen(HttpFace(app.gateway, app.embeddings, edge, settings), settings, tls)
     metrics, metrics_address = await _serve_metrics(app, settings.service.metrics_listen)
     await health.set(is_serving=True)
     return Running(
@@ -131,9 +133,12 @@ async def _listen(app: App) -> Running:
     )
 
 
-def _bind(server: grpc.aio.Server, listen: str) -> str:
+def _bind(server: grpc.aio.Server, listen: str, tls: Tls | None) -> str:
     try:
-        port = server.add_insecure_port(listen)
+        if tls is None or listen.startswith("unix:"):
+            port = server.add_insecure_port(listen)
+        else:
+            port = server.add_secure_port(listen, tls.grpc_credentials())
     except RuntimeError as error:
         raise OSError(f"service.listen {listen!r} cannot be listened on: {error}") from error
     if listen.startswith("unix:"):

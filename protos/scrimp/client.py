@@ -48,6 +48,7 @@ class Client:
         feature: the same for attribution.
         caller: who we are; tickets and feedback are bound to it. With a key, the key says it.
         api_key: where the service wants one.
+        credentials: where it speaks TLS, such as ``grpc.ssl_channel_credentials()``.
         timeout_s: deadline of every call that names none.
     """
 
@@ -59,6 +60,7 @@ class Client:
         feature: str = "",
         caller: str = "",
         api_key: str = "",
+        credentials: grpc.ChannelCredentials | None = None,
         timeout_s: float = 60.0,
     ) -> None:
         self._namespace = namespace
@@ -66,12 +68,14 @@ class Client:
         said = {"scrimp-caller": caller, "authorization": f"Bearer {api_key}" if api_key else ""}
         self.metadata = tuple((key, value) for key, value in said.items() if value)
         self._timeout_s = timeout_s
-        self.channel = grpc.aio.insecure_channel(
-            target,
-            options=[
-                ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
-                ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
-            ],
+        options = [
+            ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
+            ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
+        ]
+        self.channel = (
+            grpc.aio.insecure_channel(target, options=options)
+            if credentials is None
+            else grpc.aio.secure_channel(target, credentials, options=options)
         )
         self.gateway = gateway_pb2_grpc.GatewayStub(self.channel)
         self.advisor = advisor_pb2_grpc.AdvisorStub(self.channel)

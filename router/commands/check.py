@@ -13,7 +13,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from router.settings import AccessKey, Key, Mistake, NamespacePolicy, Settings, SettingsError, load
+from router.settings import (
+    AccessKey,
+    Key,
+    Mistake,
+    NamespacePolicy,
+    Settings,
+    SettingsError,
+    TlsTable,
+    load,
+)
 
 
 def check(
@@ -67,6 +76,7 @@ def _print_summary(out: Console, settings: Settings) -> None:
     names = f", named models {settings.http.named_models}" if settings.http.listen else ""
     out.print(Text(f"  HTTP      {settings.http.listen or 'off'}{names}"))
     callers = "; ".join(_access(key) for key in settings.access_keys)
+    out.print(Text(f"  TLS       {_tls(settings.tls)}"))
     out.print(Text(f"  callers   {callers or 'whoever reaches it: no key is wanted'}"))
     out.print(Text(f"  data in   {service.data_folder}"))
     out.print(Text(f"  baseline  {routing.baseline}, quality target {routing.quality_target:g}"))
@@ -81,6 +91,12 @@ def _print_summary(out: Console, settings: Settings) -> None:
         out.print(Text(f"  price of {name}: {settings.prices.source(name)}"))
     out.print()
     out.print(_policies_table(settings))
+
+
+def _tls(tls: TlsTable) -> str:
+    if not tls.is_on:
+        return "off"
+    return f"{tls.cert}" + (f", callers' by {tls.client_ca}" if tls.wants_clients else "")
 
 
 def _access(key: AccessKey) -> str:

@@ -14,6 +14,7 @@ from router.settings.tables import (
     Role,
     RoutingTable,
     Service,
+    TlsTable,
 )
 from router.settings.values import (
     AccessKey,
@@ -42,6 +43,7 @@ __all__ = [
     "Service",
     "Settings",
     "SettingsError",
+    "TlsTable",
     "load",
     "parse",
 ]

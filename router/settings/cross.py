@@ -21,8 +21,8 @@ _IF_OPEN = (
     "(`scrimp key NAME` makes one), listen on 127.0.0.1, or keep a firewall or a mesh before it"
 )
 _IF_KEYED = (
-    "keys and prompts travel as they are on that network; keep what ends TLS before it, or listen "
-    "on 127.0.0.1"
+    "keys and prompts travel as they are on that network; set [tls], keep what ends TLS before it, "
+    "or listen on 127.0.0.1"
 )
 _ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):(?P<port>\d{1,5})")
 
@@ -84,7 +84,9 @@ def parse_address(text: str) -> tuple[str, int] | None:
 def _check_addresses(file: SettingsFile, findings: Findings) -> None:
     service = file.service
     grpc_at, http_at = ("service", "listen"), ("http", "listen")
-    risk = _IF_KEYED if file.auth.keys else _IF_OPEN
+    tls, risk = file.tls, _IF_KEYED if file.auth.keys else _IF_OPEN
+    if tls.is_on and (file.auth.keys or tls.wants_clients):
+        risk = ""
     _check_listen(grpc_at, service.listen, "127.0.0.1:50051", findings, risk)
     if file.http.listen:
         _check_listen(http_at, file.http.listen, "127.0.0.1:50080", findings, risk)
@@ -122,7 +124,7 @@ def _check_listen(
             "host:port (port 0 to 65535) or unix:/path",
             f"for instance {example}",
         )
-    elif address is not None and not _is_local(address[0]):
+    elif address is not None and if_reachable and not _is_local(address[0]):
         findings.warn(
             place,
             listen,

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 from cache.types import ReusePolicy
 from router.prices import LocalPrices, PriceList, PriceQuery, price_providers
 from router.settings.access import check_access
+from router.settings.certificates import check_tls
 from router.settings.cross import Findings, Said, check_across
 from router.settings.fields import Place, check_fields
 from router.settings.lines import locate
@@ -94,11 +95,12 @@ def parse(
     lines = locate(parsed)
     _override(document, overrides or {}, lines)
     file, mistakes = check_fields(document, lines)
-    file = _completed(file)
+    file = _completed(file, path)
     findings = Findings(lines, [*syntax, *mistakes])
     if not syntax:
         check_across(file, environ, findings)
         check_access(file, findings)
+        check_tls(file.tls, findings)
     if findings.mistakes:
         in_order = sorted(findings.mistakes, key=lambda mistake: mistake.line or 0)
         raise SettingsError(in_order, path)
@@ -121,8 +123,8 @@ def _override(
         lines.pop((*tables, key), None)
 
 
-def _completed(file: SettingsFile) -> SettingsFile:
-    """Fill in what the file leaves open: models, the OpenAI provider, the baseline."""
+def _completed(file: SettingsFile, path: Path | None) -> SettingsFile:
+    """Fill in what the file leaves open: models, the OpenAI provider, the baseline, folders."""
     models = file.models or _BUILT_IN_MODELS
     providers = dict(file.providers)
     for name in WIRES:
@@ -135,7 +137,12 @@ def _completed(file: SettingsFile) -> SettingsFile:
         known = _BUILT_IN_BASELINE if _BUILT_IN_BASELINE in models else ""
         only = next(iter(models)) if len(models) == 1 else known
         routing = routing.model_copy(update={"baseline": only})
-    return file.model_copy(update={"models": models, "providers": providers, "routing": routing})
+    folder = _folder(path)
+    stated = {name: at for name, at in file.tls if at != Path()}
+    tls = file.tls.model_copy(update={name: folder / at for name, at in stated.items()})
+    return file.model_copy(
+        update={"models": models, "providers": providers, "routing": routing, "tls": tls}
+    )
 
 
 def _with_address(name: str, provider: ProviderTable) -> ProviderTable:
@@ -184,6 +191,7 @@ def _build(
     return Settings(
         service=file.service.model_copy(update={"data_folder": folder}),
         http=file.http,
+        tls=file.tls,
         limits=file.limits,
         cache=file.cache,
         audits=file.audits,
@@ -344,4 +352,9 @@ def _data_folder(stated: Path, environ: Mapping[str, str], path: Path | None) ->
         return Path(base) / "scrimp" if base.startswith("/") else Path.cwd() / "scrimp-data"
     if stated.parts[0] == "~" and home:
         return Path(home, *stated.parts[1:])
-    return stated if stated.is_absolute() else (path.parent if path else Path()).absolute() / stated
+    return _folder(path) / stated
+
+
+def _folder(path: Path | None) -> Path:
+    """Return where relative paths start; an absolute one joined to it stays as it is."""
+    return (path.parent if path else Path()).absolute()

@@ -108,6 +108,32 @@ class AuthTable(Table):
     keys: list[AccessKeyTable] = []
 
 
+class TlsTable(Table):
+    """``[tls]``: of gRPC and HTTP on their ports; Unix sockets and metrics go without.
+
+    The files are PEM, absolute once loaded, and read again when they change.
+
+    Attributes:
+        cert: the certificate, with those between it and its root; empty: no TLS.
+        key: its private key, without a passphrase.
+        client_ca: roots of the certificates that callers must come with; empty: they need none.
+    """
+
+    cert: Annotated[Path, Field(strict=False)] = Path()
+    key: Annotated[Path, Field(strict=False)] = Path()
+    client_ca: Annotated[Path, Field(strict=False)] = Path()
+
+    @property
+    def is_on(self) -> bool:
+        """Whether connections are encrypted."""
+        return self.cert != Path()
+
+    @property
+    def wants_clients(self) -> bool:
+        """Whether callers need a certificate."""
+        return self.client_ca != Path()
+
+
 class Limits(Table):
     """``[limits]``: what one request, and all of them together, may take.
 
@@ -315,6 +341,7 @@ class SettingsFile(Table):
     service: Service = Service()
     http: HttpTable = HttpTable()
     auth: AuthTable = AuthTable()
+    tls: TlsTable = TlsTable()
     limits: Limits = Limits()
     cache: CacheTable = CacheTable()
     audits: AuditsTable = AuditsTable()

@@ -20,6 +20,7 @@ from router.settings.tables import (
     Role,
     RoutingTable,
     Service,
+    TlsTable,
 )
 from router.types import Mode, Share
 
@@ -170,6 +171,7 @@ class Settings:
 
     service: Service
     http: HttpTable
+    tls: TlsTable
     limits: Limits
     cache: CacheTable
     audits: AuditsTable

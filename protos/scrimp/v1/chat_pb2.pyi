@@ -665,8 +665,8 @@ class ChatRequest(_message.Message):
     WISHES_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
-    """The tenant's word; nothing is ever shared across namespaces. Empty: the only one of the caller's key, else
-    "default".
+    """The tenant's word; nothing is ever shared across namespaces. Empty: the only one of
+    the caller's key, else "default".
     """
     tool_choice_json: _builtins.str
     """As the provider understands it ("auto", or an object), as JSON; empty: its default."""

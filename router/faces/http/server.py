@@ -32,6 +32,7 @@ from router.faces.http.problems import HttpError, Problem, problem_of
 from router.faces.http.responses import Responses
 from router.faces.http.words import PREFIX, read_words, report_headers
 from router.faces.keys import Access, Keys
+from router.faces.tls import Tls
 from router.faces.wire import read_answer, read_usage
 from router.gateway import Answered, Begun, Event, Gateway
 from router.ledger.types import RequestKey
@@ -46,6 +47,7 @@ _APIS: Final[Mapping[str, Api]] = {
     "/v1/responses": Responses(),
 }
 _USUAL: Final = _APIS["/v1/chat/completions"]
+_HANDSHAKE_S: Final = 10.0
 _HEALTH: Final = ("/health", "/healthz")
 _ACCESS: Final = web.RequestKey("access", Access)
 _STREAM_HEADERS: Final = {
@@ -315,8 +317,8 @@ class Listening:
         await self._runner.cleanup()
 
 
-async def listen(face: HttpFace, settings: Settings) -> Listening:
-    """Take connections at ``http.listen``.
+async def listen(face: HttpFace, settings: Settings, tls: Tls | None = None) -> Listening:
+    """Take connections at ``http.listen``, encrypted where that is a port and TLS is on.
 
     Raises:
         OSError: that cannot be listened on.
@@ -342,7 +344,10 @@ async def listen(face: HttpFace, settings: Settings) -> Listening:
             await asyncio.to_thread(Path(path).chmod, 0o600)
             return Listening(runner, server, http.listen)
         host, _, port = http.listen.rpartition(":")
-        server = await loop.create_server(connect, host.strip("[]"), int(port))
+        context, handshake_s = (tls.context(), _HANDSHAKE_S) if tls else (None, None)
+        server = await loop.create_server(
+            connect, host.strip("[]"), int(port), ssl=context, ssl_handshake_timeout=handshake_s
+        )
     except OSError as error:
         await runner.cleanup()
         raise OSError(f"http.listen {http.listen!r} cannot be listened on: {error}") from error
