@@ -99,21 +99,23 @@ class AnthropicProvider:
     async def complete(self, call: ModelCall) -> Completion:
         """Return the whole answer."""
         body = request_body(call.model, call.request)
-        raw = await self._http.whole(self._url, body, call)
-        return parse_message(raw, is_json=_wants_json(call.request))
+        with self._http.keyless():
+            raw = await self._http.whole(self._url, body, call)
+            return parse_message(raw, is_json=_wants_json(call.request))
 
     async def stream(self, call: ModelCall) -> AsyncGenerator[Delta | Completion, None]:
         """Yield the answer as it comes, then whole."""
         body = request_body(call.model, call.request) | {"stream": True}
         gathered = StreamedMessage(is_json=_wants_json(call.request))
-        async with aclosing(self._http.events(self._url, body, call)) as events:
-            async for data in events:
-                delta = gathered.add(data)
-                if delta is not None:
-                    yield delta
-                if gathered.is_over:
-                    break
-        completion = gathered.completion()
+        with self._http.keyless():
+            async with aclosing(self._http.events(self._url, body, call)) as events:
+                async for data in events:
+                    delta = gathered.add(data)
+                    if delta is not None:
+                        yield delta
+                    if gathered.is_over:
+                        break
+            completion = gathered.completion()
         rest = gathered.rest()
         if rest is not None:
             yield rest

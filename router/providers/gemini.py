@@ -91,22 +91,24 @@ class GeminiProvider:
     async def complete(self, call: ModelCall) -> Completion:
         """Return the whole answer."""
         body = request_body(call.model, call.request)
-        raw = await self._http.whole(self._url(call.model, "generateContent"), body, call)
         gathered = GatheredContent()
-        gathered.add(raw)
-        return gathered.completion()
+        with self._http.keyless():
+            raw = await self._http.whole(self._url(call.model, "generateContent"), body, call)
+            gathered.add(raw)
+            return gathered.completion()
 
     async def stream(self, call: ModelCall) -> AsyncGenerator[Delta | Completion, None]:
         """Yield the answer as it comes, then whole."""
         body = request_body(call.model, call.request)
         url = self._url(call.model, "streamGenerateContent") + "?alt=sse"
         gathered = GatheredContent()
-        async with aclosing(self._http.events(url, body, call)) as events:
-            async for data in events:
-                delta = gathered.add(data)
-                if delta is not None:
-                    yield delta
-        completion = gathered.completion()
+        with self._http.keyless():
+            async with aclosing(self._http.events(url, body, call)) as events:
+                async for data in events:
+                    delta = gathered.add(data)
+                    if delta is not None:
+                        yield delta
+            completion = gathered.completion()
         rest = gathered.rest()
         if rest is not None:
             yield rest

@@ -11,8 +11,8 @@ import json
 import math
 import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -26,6 +26,10 @@ MAX_ANSWER_BYTES = 32 * 1024 * 1024
 _RETRYABLE_STATUS = frozenset({408, 409, 425, 429})
 _NOT_HERE_STATUS = frozenset({403, 404})
 _MAX_ERROR_CHARS = 300
+_MIN_KEY_CHARS = 16
+"""Shorter ones mostly stand for none: ``EMPTY``, ``ollama``."""
+_MIN_TELLING_CHARS = 12
+"""So much of a long key, and whatever hangs on it, is struck out."""
 _MAX_LINE_BYTES = 8 * 1024 * 1024
 _ACCOUNT_WORDS = frozenset(
     {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "billing_error",
@@ -47,7 +51,7 @@ class HttpUpstream:
 
     Args:
         headers: with the key, where there is one; asked at every call.
-        secret: the key itself, to strike it out of whatever comes back; may be empty.
+        secret: the key itself, to strike it out of errors that say it back; may be empty.
         max_connections: at the same time; further calls wait within their own time limits.
         now_s: seconds since the epoch, to read dates in headers.
     """
@@ -73,7 +77,7 @@ class HttpUpstream:
             ProviderError: there is none.
         """
         async with self._posted(url, body, call, _patient(call)) as read:
-            return self._without_secret(await _whole(read))
+            return await _whole(read)
 
     async def events(
         self, url: str, body: Mapping[str, Any], call: ModelCall
@@ -88,7 +92,23 @@ class HttpUpstream:
             aclosing(_events(read)) as events,
         ):
             async for data in events:
-                yield self._without_secret(data)
+                yield data
+
+    @contextmanager
+    def keyless(self) -> Iterator[None]:
+        """Strike the key out of errors of the block: they quote what an upstream says.
+
+        Answers stay as they came: a key may be a word that is in use, such as ``token``.
+        """
+        try:
+            yield
+        except ProviderError as error:
+            key = self._secret()
+            error.args = tuple(without_key(str(arg), key) for arg in error.args)
+            cause = error.__cause__
+            if cause is not None and without_key(repr(cause), key) != repr(cause):
+                error.__cause__ = None  # it holds the bytes that could not be read
+            raise
 
     async def close(self) -> None:
         """Close every connection."""
@@ -156,14 +176,8 @@ class HttpUpstream:
             self._session = aiohttp.ClientSession(connector=connector, trace_configs=[_tracing()])
         return self._session
 
-    def _without_secret(self, raw: bytes) -> bytes:
-        """Strike the key out, should an upstream say it back: errors quote what it says."""
-        secret = self._secret().encode()
-        return raw.replace(secret, b"[key]") if secret else raw
-
     def _refusal(self, status: int, headers: Mapping[str, str], raw: bytes) -> ProviderError:
         """Return the error of any status but 200; nothing was billed then."""
-        raw = self._without_secret(raw)
         words = error_message(raw)
         message, kind = f"status {status}: {words}", f"http_{status}"
         if is_account_fault(status, raw):
@@ -294,6 +308,19 @@ def cut_off() -> ProviderUnavailable:
     return ProviderUnavailable(
         "the upstream's stream ended before the answer did", kind="cut_off", is_billable=True
     )
+
+
+def without_key(text: str, key: str) -> str:
+    """Return text without the key; a short one, perhaps a word, only where it stands alone.
+
+    Of a long key its beginning is looked for: a quotation may be cut within it.
+    """
+    if not key:
+        return text
+    if len(key) < _MIN_KEY_CHARS:
+        return re.sub(rf"(?<!\w){re.escape(key)}(?!\w)", "[key]", text)
+    begin = re.escape(key[:_MIN_TELLING_CHARS])
+    return re.sub(rf"{begin}[\w.+/=*-]*", "[key]", text.replace(key, "[key]"))
 
 
 def error_message(raw: bytes) -> str:

@@ -67,7 +67,8 @@ class OpenAIProvider:
     async def complete(self, call: ModelCall) -> Completion:
         """Return the whole answer."""
         body = request_body(call.model, call.request, self._quirks)
-        return parse_completion(await self._http.whole(self._url(call), body, call))
+        with self._http.keyless():
+            return parse_completion(await self._http.whole(self._url(call), body, call))
 
     async def stream(self, call: ModelCall) -> AsyncGenerator[Delta | Completion, None]:
         """Yield the answer as it comes, then whole."""
@@ -75,14 +76,15 @@ class OpenAIProvider:
         if self._quirks.asks_for_usage:
             body["stream_options"] = {"include_usage": True}
         gathered = StreamedAnswer()
-        async with aclosing(self._http.events(self._url(call), body, call)) as events:
-            async for data in events:
-                if data == b"[DONE]":
-                    break
-                delta = gathered.add(data)
-                if delta is not None:
-                    yield delta
-        completion = gathered.completion()
+        with self._http.keyless():
+            async with aclosing(self._http.events(self._url(call), body, call)) as events:
+                async for data in events:
+                    if data == b"[DONE]":
+                        break
+                    delta = gathered.add(data)
+                    if delta is not None:
+                        yield delta
+            completion = gathered.completion()
         rest = gathered.rest()
         if rest is not None:
             yield rest

@@ -1150,6 +1150,8 @@ async def test_no_key_is_sent_where_there_is_none(upstream: UpstreamServer) -> N
     [
         json_of({"error": {"message": f"Incorrect API key provided: {KEY}"}}, 401),
         raw(f"no JSON, but {KEY}".encode()),
+        raw(b"x" * 60 + KEY.encode()),  # quoted up to within the key
+        raw(b"\xff" + KEY.encode()),
         events_of({"error": {"message": f"bad key {KEY}"}}),
     ],
 )
@@ -1170,10 +1172,40 @@ async def test_a_key_is_never_shown(
 
     error: BaseException | None = caught.value
     while error is not None:
-        assert KEY not in f"{error!r} {error}"
+        assert KEY[:16] not in f"{error!r} {error}"
         error = error.__cause__
     assert KEY not in caplog.text
     assert KEY not in repr(openai)
+
+
+@pytest.mark.parametrize("key", ["EMPTY", "token", KEY])
+@pytest.mark.parametrize("is_streamed", [False, True])
+async def test_an_answer_may_hold_what_the_key_is(
+    upstream: UpstreamServer, key: str, is_streamed: bool
+) -> None:
+    """It comes out as it was said: servers of one's own take any word for a key."""
+    provider = OpenAIProvider(upstream.url, lambda: key)
+    text = f"The tokenizer makes a token of {key} and a tuple of EMPTY."
+    OpenAIRig(upstream, provider).will_say(text)
+
+    completion = await asked(provider, call(), is_streamed=is_streamed)
+    await provider.close()
+
+    assert completion.answer.text == text
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+async def test_a_short_key_is_struck_out_of_errors_where_it_stands_alone(
+    upstream: UpstreamServer, is_streamed: bool
+) -> None:
+    """The words around it stay readable."""
+    provider = OpenAIProvider(upstream.url, lambda: "token")
+    upstream.next(json_of({"error": {"message": "max_tokens: bad token."}}, 400))
+
+    with pytest.raises(ProviderRejected, match=r"max_tokens: bad \[key\]\."):
+        await asked(provider, call(), is_streamed=is_streamed)
+
+    await provider.close()
 
 
 # ---- what the fallback makes of it -----------------------------------------------------------
