@@ -24,6 +24,7 @@ from router.providers.reading import NO_ANSWER, well_formed
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 _RETRYABLE_STATUS = frozenset({408, 409, 425, 429})
+_ELSEWHERE_STATUS = range(300, 400)
 _NOT_HERE_STATUS = frozenset({403, 404})
 _MAX_ERROR_CHARS = 300
 _MIN_KEY_CHARS = 16
@@ -135,6 +136,7 @@ class HttpUpstream:
                     json=body,
                     headers=self._headers(),
                     timeout=limits,
+                    allow_redirects=False,  # it would take key and prompt to another host
                     trace_request_ctx=call.sending,
                 )
             async with response:
@@ -185,6 +187,12 @@ class HttpUpstream:
         if status in _RETRYABLE_STATUS or status >= 500:
             retry_after_s = read_retry_after(headers, self._now_s())
             return ProviderUnavailable(message, kind=kind, retry_after_s=retry_after_s)
+        if status in _ELSEWHERE_STATUS:
+            message = (
+                f"status {status}: the upstream points elsewhere, which is not followed, since key "
+                "and prompt would go along; set base_url to where it answers"
+            )
+            return ProviderUnavailable(message, kind=kind, is_repeatable=False)
         if status in _NOT_HERE_STATUS:
             # What is asked for is not to be had here; another model may serve.
             return ProviderUnavailable(message, kind=kind, is_repeatable=False)

@@ -305,6 +305,25 @@ async def test_a_fault_of_key_or_account_is_not_tried_again_there(
     assert caught.value.is_account_fault == (status in (401, 402))
 
 
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+@pytest.mark.parametrize("is_streamed", [False, True])
+async def test_a_redirect_is_not_followed(
+    upstream: UpstreamServer, openai: OpenAIProvider, status: int, is_streamed: bool
+) -> None:
+    """Key and prompt stay with the host they were meant for; another model may serve."""
+    async with upstream_server() as other:
+        other.next(json_of(body({"content": "Give me your key."})))
+        location = {"Location": f"{other.url}/chat/completions"}
+        upstream.next(json_of({}, status, location))
+
+        with pytest.raises(ProviderUnavailable, match="points elsewhere") as caught:
+            await asked(openai, call(), is_streamed=is_streamed)
+
+        assert other.seen == []
+    assert caught.value.kind == f"http_{status}"
+    assert not caught.value.is_repeatable
+
+
 @pytest.mark.parametrize(
     ("status", "error", "is_fault"),
     [
