@@ -263,7 +263,8 @@ def read_usage(usage: dict[str, Any] | None) -> Usage | None:
     """Read a usage block; None when it is missing, or does not say both counts.
 
     Cached input stands in ``prompt_tokens_details``, at DeepSeek in ``prompt_cache_hit_tokens``;
-    what was written to the provider's cache is told by OpenRouter.
+    what was written to the provider's cache is told by OpenRouter. Where thinking is counted beside
+    ``completion_tokens``, as at xAI, the total tells so; it is output like any.
     """
     if not usage:
         return None
@@ -275,9 +276,10 @@ def read_usage(usage: dict[str, Any] | None) -> Usage | None:
         return None
     if n_cached + n_written > n_input:
         return None
+    n_total = count(usage.get("total_tokens")) or 0
     return Usage(
         input_tokens=n_input,
-        output_tokens=n_output,
+        output_tokens=max(n_output, n_total - n_input),
         cache_read_tokens=n_cached,
         cache_write_tokens=n_written,
     )

@@ -608,6 +608,13 @@ async def test_usage_is_read_wherever_it_stands(
         ({"prompt_tokens": 3, "completion_tokens": 2, "prompt_tokens_details": None},
          Usage(input_tokens=3, output_tokens=2)),
         (WIRE_USAGE, USAGE),
+        ({"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 30,
+          "completion_tokens_details": {"reasoning_tokens": 25}},
+         Usage(input_tokens=3, output_tokens=27)),
+        ({"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 1},
+         Usage(input_tokens=3, output_tokens=2)),
+        ({"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": "many"},
+         Usage(input_tokens=3, output_tokens=2)),
     ],
 )  # fmt: skip
 async def test_usage_is_told_or_unknown(
