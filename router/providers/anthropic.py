@@ -70,6 +70,8 @@ _FINISH_REASONS: Final = {
     "tool_use": "tool_calls",
     "refusal": "content_filter",
 }
+_CUT_SHORT: Final = frozenset({"max_tokens", "model_context_window_exceeded"})
+"""Reasons to stop in the midst of a tool call, which is told as far as it came."""
 _THOUGHTS: Final = frozenset({"thinking", "redacted_thinking"})
 _DOCUMENTS: Final = frozenset({"application/pdf"})
 
@@ -397,9 +399,10 @@ class _StreamedCall:
         self._name = string(block.get("name"))
         self.arguments = PiecedText()
 
-    def call(self) -> ToolCall:
+    def call(self, *, is_whole: bool) -> ToolCall:
         arguments = self.arguments.whole or "{}"
-        json.loads(arguments)  # one that is cut is none
+        if is_whole:
+            json.loads(arguments)  # one that is cut is none
         return ToolCall(id=self._id, name=self._name, arguments_json=arguments)
 
 
@@ -497,5 +500,6 @@ class StreamedMessage:
     def _tool_calls(self) -> tuple[ToolCall, ...]:
         if self._is_json:
             return ()
+        is_whole = self._stop_reason not in _CUT_SHORT
         calls: Sequence[_StreamedCall] = [call for _, call in sorted(self._calls.items())]
-        return tuple(call.call() for call in calls)
+        return tuple(call.call(is_whole=is_whole) for call in calls)

@@ -506,6 +506,32 @@ async def test_half_a_stream_is_told_as_such(
     assert (caught.value.kind, caught.value.is_billable) == (kind, True)
 
 
+@pytest.mark.parametrize("stop", ["max_tokens", "model_context_window_exceeded", "tool_use"])
+async def test_a_tool_call_may_be_cut_by_the_limit_of_tokens(
+    upstream: UpstreamServer, provider: AnthropicProvider, stop: str
+) -> None:
+    """It is told as far as it came, with what it cost; cut for no reason it is none."""
+    events = anthropic_events(done(finish="tool_calls", tool_calls=CALLS[:1]))
+    last = max(n for n, event in enumerate(events) if b"input_json_delta" in event)
+    cut = [
+        event.replace(b'"stop_reason": "tool_use"', b'"stop_reason": "%s"' % stop.encode())
+        for event in events[:last] + events[last + 1 :]
+    ]
+    upstream.next(events_of(*cut, has_end=False))
+
+    if stop == "tool_use":
+        with pytest.raises(ProviderUnavailable, match="no JSON"):
+            await gathered(provider, call())
+        return
+    deltas, completion = await gathered(provider, call())
+
+    (partial,) = completion.answer.tool_calls
+    assert CALLS[0].arguments_json.startswith(partial.arguments_json)
+    assert partial.arguments_json != CALLS[0].arguments_json
+    assert deltas[-1].tool_calls == (partial,)
+    assert (completion.answer.finish_reason, completion.usage) == ("length", CACHED)
+
+
 async def test_unknown_events_pass_by(
     upstream: UpstreamServer, provider: AnthropicProvider
 ) -> None:
