@@ -1,8 +1,8 @@
 """Walk the chain of models until one answers.
 
-Every call is noted as an attempt, whether it worked or not. After the first piece of an answer
-has gone out there is no way back: a later failure is told as it is, never spliced with another
-model's words.
+Every call is noted as an attempt, whether it worked or not; what a wire has no words for makes no
+call. After the first piece of an answer has gone out there is no way back: a later failure is told
+as it is, never spliced with another model's words.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class Fallback:
         """
         plan = self._plan(chain, request)
         walk.passed_over = plan.passed_over
-        while len(plan.failures) < self._patience.max_attempts:
+        while plan.n_failed < self._patience.max_attempts:
             turn = plan.next()
             if turn is None:
                 break
@@ -223,8 +223,12 @@ class Fallback:
                     yield event
         except ProviderError as error:
             is_judged = True
-            walk.end(upstream, error.kind, None, None if error.is_billable else 0)
-            plan.failed(upstream, error)
+            if _is_ours(error):
+                walk.unmade(upstream)
+                plan.unmade(upstream, error)
+            else:
+                walk.end(upstream, error.kind, None, None if error.is_billable else 0)
+                plan.failed(upstream, error)
             raise
         finally:
             if not is_judged:
@@ -248,15 +252,16 @@ def _raise_if_final(failures: Sequence[tuple[str, ProviderError]]) -> None:
     no words for what is asked refuses nothing in a provider's name: nobody was called, and whoever
     is next may still have them.
     """
-    refusals = [
-        error
-        for _, error in failures
-        if not error.is_retryable and not error.kind.startswith(_NO_WORDS)
-    ]
+    refusals = [error for _, error in failures if not error.is_retryable and not _is_ours(error)]
     if len(refusals) > 1:
         raise refusals[0] from refusals[1]
     if refusals and refusals[0].kind not in _ANOTHER_MAY_TAKE:
         raise refusals[0]
+
+
+def _is_ours(error: ProviderError) -> bool:
+    """Tell whether nobody was called, for want of words for what is asked."""
+    return error.kind.startswith(_NO_WORDS)
 
 
 async def _events(provider: Provider, call: ModelCall, is_streamed: bool) -> Events:

@@ -89,6 +89,8 @@ class Plan:
         self._time_left_s = time_left_s
         self._earned: set[str] = set()
         self.failures: list[tuple[str, ProviderError]] = []
+        self.n_failed = 0
+        """Calls that were made and failed; ``failures`` also holds those that could not be made."""
         self.passed_over: dict[str, str] = {}
         self.is_crowded = False
 
@@ -128,6 +130,15 @@ class Plan:
         """Note that a call was given up, without a verdict on it."""
         self._standing.circuits[upstream].left()
 
+    def unmade(self, upstream: Upstream, error: ProviderError) -> None:
+        """Note that a call could not be made: it tells nothing of the way, and the model is done.
+
+        All ways to a model speak the same wire, so another has no words either.
+        """
+        self.failures.append((upstream.model, error))
+        self.left(upstream)
+        self._model(upstream).is_done = True
+
     def crowded(self, upstream: Upstream, error: Overloaded) -> None:
         """Note that a call found no place among its provider's; its other models have none, too."""
         self.is_crowded = True
@@ -145,6 +156,7 @@ class Plan:
     def failed(self, upstream: Upstream, error: ProviderError) -> None:
         """Note that a call failed."""
         self.failures.append((upstream.model, error))
+        self.n_failed += 1
         self._standing.circuits[upstream].failed(error)
         model = self._model(upstream)
         model.last = (upstream, error)

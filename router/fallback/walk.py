@@ -47,6 +47,10 @@ class Walk:
         """Note that a call begins."""
         self.running[upstream] = (time.perf_counter(), sending)
 
+    def unmade(self, upstream: Upstream) -> None:
+        """Note that a call that has begun could not be made: it was none."""
+        self.running.pop(upstream, None)
+
     def close_running(self, status: str) -> None:
         """Note the calls under way as ended."""
         for upstream in list(self.running):

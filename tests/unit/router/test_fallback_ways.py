@@ -30,6 +30,7 @@ NO_CREDIT = ProviderUnavailable("pay first", kind="http_402", is_account_fault=T
 ABSENT = ProviderUnavailable("no such model", kind="http_404", is_repeatable=False)
 SLOW = ProviderTimeout("slow", kind="timeout", is_billable=True)
 REFUSED = ProviderRejected("policy", kind="http_451")
+NO_WORDS = ProviderRejected("no words", kind="unsupported_reasoning")
 USAGE = Usage(input_tokens=3, output_tokens=2)
 
 
@@ -241,6 +242,33 @@ async def test_an_open_circuit_alone_refuses_no_request() -> None:
         await world.ask("a", "b")
 
     assert await world.ask("a", "b") == "it works"
+
+
+async def test_a_call_that_could_not_be_made_tells_nothing_of_its_way() -> None:
+    """The wire had no words, so nobody was called: no attempt, and an open circuit stays open."""
+    patience = {"tries_per_model": 1, "circuit": CircuitRule(failures=1)}
+    world = World({"a": [DOWN, NO_WORDS]}, patience=patience)
+    with pytest.raises(NoModelAvailable):
+        await world.ask("a")
+    walk = Walk()
+
+    with pytest.raises(ProviderRejected, match="no words"):
+        await world.ask("a", walk=walk)
+
+    assert world.n_calls("a") == 2
+    assert world.shown("scrimp_circuit_state")["a", "of-a", ""] == 2
+    assert (walk.attempts, walk.running) == ([], {})
+
+
+async def test_a_call_that_could_not_be_made_takes_no_turn() -> None:
+    """Its model is done with; the bound on attempts is for calls."""
+    world = World({"a": NO_WORDS, "b": "from b"}, patience={"max_attempts": 1})
+    walk = Walk()
+
+    assert await world.ask("a", "b", walk=walk) == "from b"
+
+    assert world.n_calls("a") == 1
+    assert [(attempt.model, attempt.status) for attempt in walk.attempts] == [("b", "ok")]
 
 
 async def test_a_refused_account_is_not_asked_before_its_time() -> None:
