@@ -24,6 +24,8 @@ from router.providers.reading import NO_ANSWER, well_formed
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 _RETRYABLE_STATUS = frozenset({408, 409, 425, 429})
+_GAVE_UP_STATUS = frozenset({408, 504, 522, 524})
+"""Somebody on the way, such as a proxy, waited no longer; the model may have answered, and cost."""
 _ELSEWHERE_STATUS = range(300, 400)
 _NOT_HERE_STATUS = frozenset({403, 404})
 _MAX_ERROR_CHARS = 300
@@ -179,14 +181,19 @@ class HttpUpstream:
         return self._session
 
     def _refusal(self, status: int, headers: Mapping[str, str], raw: bytes) -> ProviderError:
-        """Return the error of any status but 200; nothing was billed then."""
+        """Return the error of any status but 200: billed, perhaps, where somebody gave up."""
         words = error_message(raw)
         message, kind = f"status {status}: {words}", f"http_{status}"
         if is_account_fault(status, raw):
             return ProviderUnavailable(message, kind=kind, is_account_fault=True)
         if status in _RETRYABLE_STATUS or status >= 500:
             retry_after_s = read_retry_after(headers, self._now_s())
-            return ProviderUnavailable(message, kind=kind, retry_after_s=retry_after_s)
+            return ProviderUnavailable(
+                message,
+                kind=kind,
+                is_billable=status in _GAVE_UP_STATUS,
+                retry_after_s=retry_after_s,
+            )
         if status in _ELSEWHERE_STATUS:
             message = (
                 f"status {status}: the upstream points elsewhere, which is not followed, since key "

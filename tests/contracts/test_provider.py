@@ -268,6 +268,9 @@ async def test_a_provider_can_be_closed_twice(rig: Rig) -> None:
         (500, ProviderUnavailable, True),
         (502, ProviderUnavailable, True),
         (503, ProviderUnavailable, True),
+        (504, ProviderUnavailable, True),
+        (522, ProviderUnavailable, True),
+        (524, ProviderUnavailable, True),
         (529, ProviderUnavailable, True),
     ],
 )
@@ -280,7 +283,10 @@ async def test_statuses_become_errors(
     is_retryable: bool,
     is_streamed: bool,
 ) -> None:
-    """Each with its number as the kind and the upstream's own words; none was billed."""
+    """Each with its number as the kind and the upstream's own words.
+
+    None was billed, except where somebody on the way gave up: there nobody knows.
+    """
     upstream.next(json_of({"error": {"message": "that went wrong"}}, status))
 
     with pytest.raises(kind, match=f"status {status}: that went wrong") as caught:
@@ -288,7 +294,7 @@ async def test_statuses_become_errors(
 
     assert caught.value.kind == f"http_{status}"
     assert caught.value.is_retryable is is_retryable
-    assert caught.value.is_billable is False
+    assert caught.value.is_billable is (status in (408, 504, 522, 524))
 
 
 @pytest.mark.parametrize("status", [401, 402, 403, 404])
