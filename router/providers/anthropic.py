@@ -61,6 +61,10 @@ _CACHED_FROM_CHARS: Final = 4_096
 _JSON_TOOL: Final = "give_answer"
 _BUDGETS: Final = {"low": 1_024, "medium": 4_096, "high": 16_384}
 """Tokens of thinking for the words that chat completions have for effort."""
+_MIN_BUDGET: Final = 1_024
+"""Fewer tokens of thinking are refused."""
+_MIN_ANSWER_TOKENS: Final = 1_024
+"""What thinking leaves of the caller's ``max_tokens``."""
 
 _FINISH_REASONS: Final = {
     "end_turn": "stop",
@@ -150,7 +154,9 @@ def request_body(model: str, request: ChatRequest) -> dict[str, Any]:
     thinking = _thinking(
         request, is_forced=choice is not None and choice["type"] in ("any", "tool")
     )
-    max_tokens = sampling.max_tokens or _DEFAULT_MAX_TOKENS
+    max_tokens = sampling.max_tokens
+    if max_tokens is None:
+        max_tokens = _DEFAULT_MAX_TOKENS + (thinking["budget_tokens"] if thinking else 0)
     optional: dict[str, Any] = {
         "system": system or None,
         "tools": tools or None,
@@ -161,7 +167,6 @@ def request_body(model: str, request: ChatRequest) -> dict[str, Any]:
         "thinking": thinking,
     }
     if thinking is not None:
-        max_tokens += thinking["budget_tokens"]
         optional |= {"temperature": None, "top_p": None}  # thinking takes neither
     body = extras(request) | own | {"model": model, "max_tokens": max_tokens, "messages": turns}
     body |= {name: value for name, value in optional.items() if value is not None}
@@ -288,9 +293,16 @@ def _thinking(request: ChatRequest, *, is_forced: bool) -> Block | None:
     """Return how much may be thought, where the caller has not said so in Anthropic's own words."""
     if ANTHROPIC in request.extra or is_forced or not _may_think(request.messages):
         return None
-    reasoning = request.reasoning
+    reasoning, max_tokens = request.reasoning, request.sampling.max_tokens
     budget = reasoning.budget_tokens or _BUDGETS.get(reasoning.effort)
-    return None if budget is None else {"type": "enabled", "budget_tokens": budget}
+    if budget is None:
+        return None
+    if max_tokens is not None:  # it bounds all output, thoughts too: prices and limits rest on it
+        room = max_tokens - _MIN_ANSWER_TOKENS
+        if room < _MIN_BUDGET:
+            return None
+        budget = min(budget, room)
+    return {"type": "enabled", "budget_tokens": budget}
 
 
 def _may_think(messages: Sequence[Message]) -> bool:

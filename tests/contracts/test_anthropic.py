@@ -262,24 +262,37 @@ def test_long_prefixes_are_marked_for_the_providers_cache() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reasoning", "budget"),
+    ("reasoning", "max_tokens", "budget"),
     [
-        (Reasoning(effort="low"), 1_024),
-        (Reasoning(effort="high"), 16_384),
-        (Reasoning(budget_tokens=2_000), 2_000),
-        (Reasoning(effort="none"), None),
-        (Reasoning(), None),
+        (Reasoning(effort="low"), 2_048, 1_024),
+        (Reasoning(effort="low"), 2_047, None),
+        (Reasoning(effort="high"), 100, None),
+        (Reasoning(effort="high"), 4_000, 2_976),
+        (Reasoning(effort="high"), 32_000, 16_384),
+        (Reasoning(budget_tokens=2_000), 4_000, 2_000),
+        (Reasoning(effort="none"), 4_000, None),
+        (Reasoning(), 4_000, None),
     ],
 )
-def test_thinking_is_bounded_beside_the_answer(reasoning: Reasoning, budget: int | None) -> None:
-    """The bound on the answer stays the answer's; what thinking does not take is left out."""
-    sampling = Sampling(temperature=0.5, max_tokens=100)
+def test_thinking_stays_within_the_callers_bound(
+    reasoning: Reasoning, max_tokens: int, budget: int | None
+) -> None:
+    """Less of it, or none where it has no room; what thinking does not take is left out."""
+    sampling = Sampling(temperature=0.5, max_tokens=max_tokens)
 
     body = request_body("m", chat(reasoning=reasoning, sampling=sampling))
 
-    assert body["max_tokens"] == 100 + (budget or 0)
+    assert body["max_tokens"] == max_tokens
     assert body.get("thinking", {}).get("budget_tokens") == budget
     assert ("temperature" in body) == (budget is None)
+
+
+def test_thinking_stands_beside_the_answer_where_the_caller_set_no_bound() -> None:
+    """The bound is ours then."""
+    body = request_body("m", chat(reasoning=Reasoning(effort="high"), sampling=Sampling()))
+
+    assert body["max_tokens"] == 4_096 + 16_384
+    assert body["thinking"]["budget_tokens"] == 16_384
 
 
 def test_a_tools_result_is_not_thought_about() -> None:
