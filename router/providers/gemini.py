@@ -271,7 +271,7 @@ class GatheredContent:
             response = well_formed_all(json.loads(data))
             if not isinstance(response, dict):
                 raise TypeError("a response is an object")
-            if "error" in response:
+            if response.get("error"):
                 raise broken_off(data)
             text = self._take(response)
         except NO_ANSWER as error:

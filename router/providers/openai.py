@@ -365,7 +365,7 @@ class StreamedAnswer:
         """
         try:
             chunk = json.loads(data)
-            if "error" in chunk:
+            if chunk.get("error"):  # some send it with every chunk, as null
                 raise broken_off(data)
             usage = chunk.get("usage") or (chunk.get("x_groq") or {}).get("usage")
             if usage:

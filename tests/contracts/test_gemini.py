@@ -321,6 +321,15 @@ async def test_a_call_that_the_model_garbled_is_no_answer(
         await provider.complete(call())
 
 
+async def test_an_error_that_is_null_is_none(
+    upstream: UpstreamServer, provider: GeminiProvider
+) -> None:
+    """Where there is an answer beside it."""
+    upstream.next(json_of(gemini_response(done("Hi")) | {"error": None}))
+
+    assert (await provider.complete(call())).answer.text == "Hi"
+
+
 async def test_a_key_that_is_not_valid_is_the_accounts_fault(
     upstream: UpstreamServer, provider: GeminiProvider
 ) -> None:

@@ -594,6 +594,16 @@ async def test_usage_is_read_wherever_it_stands(
     assert done.usage == USAGE
 
 
+async def test_an_error_that_is_null_is_none(
+    upstream: UpstreamServer, openai: OpenAIProvider
+) -> None:
+    """Some upstreams write it into every chunk."""
+    chunks = [chunk({"content": "Hi"}, error=None), chunk({}, "stop", error=None)]
+    upstream.next(events_of(*chunks))
+
+    assert (await gathered(openai, call()))[1].answer.text == "Hi"
+
+
 @pytest.mark.parametrize(
     ("wire", "usage"),
     [
