@@ -185,6 +185,7 @@ class HttpUpstream:
         words = error_message(raw)
         message, kind = f"status {status}: {words}", f"http_{status}"
         if is_account_fault(status, raw):
+            message = f"status {status}: key or account are refused"  # words may hold half the key
             return ProviderUnavailable(message, kind=kind, is_account_fault=True)
         if status in _RETRYABLE_STATUS or status >= 500:
             retry_after_s = read_retry_after(headers, self._now_s())

@@ -564,7 +564,7 @@ async def test_out_of_credit_opens_the_account_fault(
     error = {"type": "error", "error": {"type": "invalid_request_error", "message": words}}
     upstream.next(json_of(error, 400))
 
-    with pytest.raises(ProviderUnavailable, match="credit balance") as caught:
+    with pytest.raises(ProviderUnavailable, match="account are refused") as caught:
         await provider.complete(call())
 
     assert caught.value.is_account_fault

@@ -285,11 +285,13 @@ async def test_statuses_become_errors(
 ) -> None:
     """Each with its number as the kind and the upstream's own words.
 
-    None was billed, except where somebody on the way gave up: there nobody knows.
+    None was billed, except where somebody on the way gave up: there nobody knows. Of key and
+    account no upstream's words are told, which may hold parts of the key.
     """
     upstream.next(json_of({"error": {"message": "that went wrong"}}, status))
 
-    with pytest.raises(kind, match=f"status {status}: that went wrong") as caught:
+    words = "key or account are refused" if status in (401, 402) else "that went wrong"
+    with pytest.raises(kind, match=f"status {status}: {words}") as caught:
         await asked(openai, call(), is_streamed=is_streamed)
 
     assert caught.value.kind == f"http_{status}"
@@ -357,6 +359,7 @@ async def test_out_of_credit_is_the_accounts_fault(
 
     assert caught.value.is_account_fault is is_fault
     assert not (is_fault and caught.value.is_repeatable)
+    assert not (is_fault and error["message"] in str(caught.value))
 
 
 def test_a_retry_after_may_be_a_date() -> None:
