@@ -251,6 +251,24 @@ async def test_a_word_that_makes_no_sense_is_refused(
     assert words in body["error"]["message"]
 
 
+@pytest.mark.parametrize("word", ["x-scrimp-namespace", "X-Scrimp-Namespace", "x-scrimp-caller"])
+@pytest.mark.parametrize("headers", [{}, {"namespace": "own", "caller": "own"}])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses", "/v1/embeddings"])
+async def test_metadata_names_neither_tenant_nor_caller(
+    http: aiohttp.ClientSession, word: str, headers: dict[str, str], path: str
+) -> None:
+    """Apps fill it with what their users say, who would choose whose answers they read."""
+    asked = {"model": "auto", "messages": [{"role": "user", "content": PROMPT}], "input": PROMPT}
+    said = {f"x-scrimp-{name}": value for name, value in headers.items()}
+
+    async with http.post(path, json=asked | {"metadata": {word: "b"}}, headers=said) as response:
+        body = await response.json()
+
+    assert response.status == 400
+    assert f"{word.lower()} stands in metadata" in body["error"]["message"]
+    assert "send it as a header" in body["error"]["message"]
+
+
 @pytest.mark.parametrize("value", [7, None, ["a"], {"a": 1}])
 async def test_metadata_of_ours_are_strings(http: aiohttp.ClientSession, value: object) -> None:
     """As OpenAI's own metadata are."""

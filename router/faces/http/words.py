@@ -2,6 +2,8 @@
 
 One vocabulary: a header ``x-scrimp-user`` and a key ``x-scrimp-user`` of the body's ``metadata``
 mean the same; the header wins. A word that is not known is refused: it would be obeyed by nobody.
+Namespace and caller come by header only: apps fill ``metadata`` with what their own users say, and
+those must not choose whose answers they read.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ _KNOWN: Final = (
     *("cache-control", "quality-target", "max-cost-usd", "allowed-models"),
     *("request-id", "timeout-s"),
 )
+_BY_HEADER_ONLY: Final = ("namespace", "caller")
 _CONTROLS: Final = "bypass, no-store and max-age=SECONDS, separated by commas"
 _MOST_USD: Final = 1_000_000
 _OUTCOME: Final = "CACHE_OUTCOME_"
@@ -90,7 +93,14 @@ def read_words(
     """
     said = _said(headers.items())
     if isinstance(metadata, dict):
-        said = _said(metadata.items()) | said
+        written = _said(metadata.items())
+        for word in _BY_HEADER_ONLY:
+            if word in written:
+                raise InvalidRequest(
+                    f"{PREFIX}{word} stands in metadata, and is taken from the header alone; send "
+                    f"it as a header"
+                )
+        said = written | said
 
     def name(word: str) -> str:
         return read_name(said.get(word, ""), PREFIX + word, limits)
