@@ -178,6 +178,9 @@ def check_chat(request: ChatRequest, limits: Limits) -> None:
     for _, bias in sampling.logit_bias:
         between(bias, "logit_bias", *RANGES["logit_bias"])
     read_names(request.extra, "the name of a further field", limits)
+    who = request.attribution  # bodies name users as well, and the ledger keeps them
+    for field in ("user", "feature", "task", "conversation"):
+        read_name(getattr(who, field), field, limits)
     check_size(_n_bytes(request), limits)
 
 

@@ -124,6 +124,8 @@ def saying(**fields: Any) -> dict[str, Any]:
         (asking(messages=[USER] * 1_001), "messages holds 1001 items", "messages"),
         (asking(response_format="json"), "response_format is str", "response_format"),
         (asking(metadata={"x-scrimp-color": "red"}), "x-scrimp-color is not known", None),
+        (asking(user="x" * 257), "user is a name of at most 256 characters, got 257", "user"),
+        (asking(user="a\nb"), "user holds control characters", "user"),
         (saying(content="x" * (5 << 20)), "limits.max_prompt_bytes", None),
     ],
 )
@@ -135,6 +137,24 @@ async def test_a_field_that_is_wrong_is_named(
 
     assert_refused(status, refused, words)
     assert refused["error"]["param"] == param
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/v1/chat/completions", {"user": "x" * 7_000_000}),
+        ("/v1/responses", {"input": PROMPT, "user": "x" * 300}),
+        ("/v1/messages", {"max_tokens": 9, "metadata": {"user_id": "x" * 300}}),
+    ],
+)
+async def test_a_user_of_any_body_is_a_name(
+    http: aiohttp.ClientSession, path: str, fields: dict[str, Any]
+) -> None:
+    """Held to the bound of the header that says the same; the ledger keeps it with every line."""
+    status, body = await post(http, json.dumps(ASKED | fields), path)
+
+    assert status == 400
+    assert "user is a name of at most 256 characters" in body["error"]["message"]
 
 
 async def test_an_unknown_model_is_not_found(http: aiohttp.ClientSession) -> None:
