@@ -9,12 +9,44 @@ from __future__ import annotations
 import json
 from base64 import b64decode
 from binascii import Error as Base64Error
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, cast
 
 from router.errors import InvalidRequest
 
 _MOST: Final = 2**63  # no field holds more, and the compare refuses NaN and infinities as well
+_MOST_LEVELS: Final = 128  # far beyond any real body, and far within what the stack can write again
+
+
+class TooDeep(ValueError):
+    """JSON is nested deeper than is taken; what was read could not be written again."""
+
+    def __init__(self) -> None:
+        super().__init__(f"nested deeper than {_MOST_LEVELS} levels")
+
+
+def parse(written: str, *, parse_constant: Callable[[str], Any] | None = None) -> Any:  # noqa: ANN401
+    """Read JSON from outside; see ``json.loads``.
+
+    Raises:
+        TooDeep: it is nested too deep.
+        ValueError: it is no JSON.
+    """
+    try:
+        value = json.loads(written, parse_constant=parse_constant)
+    except RecursionError as error:
+        raise TooDeep from error
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(_MOST_LEVELS):  # level by level: the walk itself needs no stack
+        level = [
+            one
+            for outer in level
+            for one in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(one, dict | list)
+        ]
+        if not level:
+            return value
+    raise TooDeep
 
 
 def number(value: object, field: str) -> float | None:
@@ -79,6 +111,8 @@ def as_json(value: object) -> str:
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
     except ValueError as error:
         raise InvalidRequest(f"a number is beyond what JSON holds ({error})") from error
+    except RecursionError as error:
+        raise InvalidRequest("a field is nested deeper than can be written") from error
 
 
 def from_base64(data: str, field: str) -> bytes:

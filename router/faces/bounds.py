@@ -5,12 +5,12 @@ Every check raises ``InvalidRequest`` with the field as its caller wrote it.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sized
 from typing import Final, Protocol
 
 from router.errors import InvalidRequest
+from router.json_fields import TooDeep, parse
 from router.types import ChatRequest
 
 DEFAULT_NAMESPACE: Final = "default"
@@ -109,12 +109,14 @@ def json_text(value: str, field: str) -> str:
     """Return a text that is JSON, or empty.
 
     Raises:
-        InvalidRequest: it is neither.
+        InvalidRequest: it is neither, or nested too deep.
     """
     if value:
         try:
-            json.loads(without_nul(value, field), parse_constant=no_constant)
-        except (ValueError, RecursionError) as error:
+            parse(without_nul(value, field), parse_constant=no_constant)
+        except TooDeep as error:
+            raise InvalidRequest(f"{field} is {error}; flatten it") from error
+        except ValueError as error:
             raise InvalidRequest(f"{field} is not JSON ({error}): {value[:60]!r}") from error
     return value
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from router.errors import ProviderRejected
+from router.json_fields import parse
 from router.types import ANTHROPIC, ChatRequest, Message, Part, Role
 
 ANOTHERS_WORDS = frozenset(
@@ -110,7 +111,7 @@ def arguments_object(arguments_json: str) -> dict[str, Any]:
         ProviderRejected: they are none.
     """
     try:
-        value = json.loads(arguments_json or "{}")
+        value = parse(arguments_json or "{}")
     except ValueError:
         value = None
     if not isinstance(value, dict):

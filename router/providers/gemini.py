@@ -23,6 +23,7 @@ from contextlib import aclosing
 from typing import Any, Final
 from urllib.parse import quote
 
+from router.json_fields import parse
 from router.ports import ModelCall
 from router.providers.asking import (
     INSTRUCTING,
@@ -187,7 +188,7 @@ def _result(message: Message, names: Mapping[str, str]) -> dict[str, Any]:
         )
     text = text_of(message.parts)
     try:
-        value = json.loads(text)
+        value = parse(text)
     except ValueError:
         value = text
     response = value if isinstance(value, dict) else {"result": value}

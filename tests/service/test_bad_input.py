@@ -117,6 +117,7 @@ def with_extra(value: str) -> Change:
 
 
 NAN, INF = float("nan"), float("inf")
+DEEP = '{"a":' * 129 + "1" + "}" * 129
 BAD: dict[str, tuple[Change, str]] = {
     "no messages": (lambda r: r.ClearField("messages"), "messages is empty"),
     "role unspecified": (with_role(0), "messages[0].role is 0, which is none of ROLE_SYSTEM"),
@@ -188,7 +189,16 @@ BAD: dict[str, tuple[Change, str]] = {
     ),
     "extra NaN": (with_extra("NaN"), "extra_json['x'] is not JSON"),
     "extra infinite": (with_extra('{"a": [-Infinity]}'), "extra_json['x'] is not JSON"),
-    "extra bottomless": (with_extra("[" * 100_000), "extra_json['x'] is not JSON"),
+    "extra bottomless": (with_extra("[" * 100_000), "extra_json['x'] is nested deeper than 128"),
+    "extra deep": (with_extra("[" * 900 + "]" * 900), "extra_json['x'] is nested deeper than 128"),
+    "tool parameters deep": (
+        lambda r: r.tools.append(chat_pb2.Tool(name="f", parameters_json=DEEP)),
+        "tools[0].parameters_json is nested deeper than 128 levels",
+    ),
+    "tool choice deep": (
+        lambda r: setattr(r, "tool_choice_json", DEEP),
+        "tool_choice_json is nested deeper than 128 levels",
+    ),
     "namespace with a line end": (
         lambda r: setattr(r, "namespace", "a\nb"),
         "namespace holds control characters",

@@ -58,7 +58,9 @@ def nested(depth: int) -> str:
         pytest.param(json.dumps(ASKED | {"x": "a\0b"}), "NUL character", id="NUL"),
         pytest.param(json.dumps(ASKED | {"\0": 1}), "NUL character", id="NUL in a name"),
         pytest.param(json.dumps(ASKED | {"x": "\ud800"}), "half a character", id="surrogate"),
-        pytest.param(nested(100_000), "nested deeper", id="nested"),
+        pytest.param(nested(100_000), "nested deeper than 128 levels", id="nested"),
+        pytest.param(nested(930), "nested deeper than 128 levels", id="nested as deep as is read"),
+        pytest.param(nested(128), "nested deeper than 128 levels", id="nested a level too deep"),
         pytest.param(
             json.dumps(ASKED)[:-1] + ', "seed": 1' + "0" * 5_000 + "}", "no JSON", id="1e5000"
         ),
@@ -72,6 +74,16 @@ async def test_a_body_that_is_no_request_is_refused(
 
     status, body = await post(http, json.dumps(ASKED))
     assert (status, body["object"]) == (200, "chat.completion")
+
+
+@pytest.mark.parametrize("path", [PATH, "/v1/messages"])
+async def test_a_deep_body_passes(http: aiohttp.ClientSession, path: str) -> None:
+    """To the last level that is taken; brackets within a text are none."""
+    deep = json.loads(nested(127)) | {"max_tokens": 9}
+    deep["messages"] = [USER | {"content": "[" * 1_000}]
+
+    async with http.post(path, json=deep) as response:
+        assert response.status == 200, await response.json()
 
 
 async def test_backslashes_are_no_escapes(http: aiohttp.ClientSession) -> None:

@@ -12,6 +12,7 @@ from aiohttp import web
 from router.errors import InvalidRequest
 from router.faces.bounds import no_constant
 from router.faces.http.problems import HttpError
+from router.json_fields import TooDeep, parse
 
 _SUSPICIOUS = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 
@@ -36,19 +37,19 @@ def read_json(raw: bytes) -> dict[str, Any]:
     """Read a body.
 
     Raises:
-        InvalidRequest: it is no JSON object in UTF-8, or holds NUL, lone surrogates, NaN or
-            infinities.
+        InvalidRequest: it is no JSON object in UTF-8, is nested too deep, or holds NUL, lone
+            surrogates, NaN or infinities.
     """
     try:
-        body = json.loads(raw.decode(), parse_constant=no_constant)
+        body = parse(raw.decode(), parse_constant=no_constant)
         if _SUSPICIOUS.search(raw):
             _check_texts(json.dumps(body, ensure_ascii=False))
     except UnicodeDecodeError as error:
         raise InvalidRequest(
             f"the body is no UTF-8: {error.reason} at byte {error.start}"
         ) from error
-    except RecursionError as error:
-        raise InvalidRequest("the body is nested deeper than can be read") from error
+    except TooDeep as error:
+        raise InvalidRequest(f"the body is {error}; flatten it") from error
     except ValueError as error:
         raise InvalidRequest(f"the body is no JSON: {error}") from error
     if not isinstance(body, dict):

@@ -19,7 +19,7 @@ from router.faces.http.api import (
 from router.faces.http.names import ModelNames
 from router.faces.http.problems import Problem
 from router.faces.http.words import Words
-from router.json_fields import flag, text
+from router.json_fields import flag, parse, text
 from router.types import Answer, Delta, ToolCall, Usage
 from scrimp.v1 import gateway_pb2
 
@@ -170,7 +170,7 @@ def _blocks(answer: Answer) -> Iterator[dict[str, Any]]:
 def _arguments(call: ToolCall) -> dict[str, Any]:
     """Return a call's arguments as an object; what is none is handed over in one, for no loss."""
     try:
-        found = json.loads(call.arguments_json or "{}")
+        found = parse(call.arguments_json or "{}")
     except ValueError:
         found = None
     return found if isinstance(found, dict) else {"arguments": call.arguments_json}
