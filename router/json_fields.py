@@ -15,6 +15,7 @@ from typing import Any, Final, cast
 from router.errors import InvalidRequest
 
 _MOST: Final = 2**63  # no field holds more, and the compare refuses NaN and infinities as well
+_HOLDING: Final = (dict, list)
 _MOST_LEVELS: Final = 128  # far beyond any real body, and far within what the stack can write again
 
 
@@ -36,13 +37,15 @@ def parse(written: str, *, parse_constant: Callable[[str], Any] | None = None) -
         value = json.loads(written, parse_constant=parse_constant)
     except RecursionError as error:
         raise TooDeep from error
-    level = [value] if isinstance(value, dict | list) else []
+    if written.count("[") + written.count("{") <= _MOST_LEVELS:
+        return value
+    level = [value]
     for _ in range(_MOST_LEVELS):  # level by level: the walk itself needs no stack
         level = [
             one
             for outer in level
             for one in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(one, dict | list)
+            if isinstance(one, _HOLDING)
         ]
         if not level:
             return value

@@ -15,6 +15,8 @@ from router.types import ChatRequest
 
 DEFAULT_NAMESPACE: Final = "default"
 MAX_EXTRA: Final = 64
+MAX_FIELDS: Final = 256
+MAX_PIECES: Final = 10_000
 MAX_ALLOWED_MODELS: Final = 256
 MAX_STOPS: Final = 64
 MAX_BIASES: Final = 4096
@@ -82,6 +84,15 @@ def check_count(field: str, items: Sized, most: int) -> None:
     """Check how many there are."""
     if len(items) > most:
         raise InvalidRequest(f"{field} holds {len(items)} items, at most {most} are taken")
+
+
+def check_pieces(n_pieces: int) -> None:
+    """Check into how many pieces the messages fall; each costs time, however small it is."""
+    if n_pieces > MAX_PIECES:
+        raise InvalidRequest(
+            f"the messages hold more than {MAX_PIECES} parts and tool calls, which is the most "
+            f"that is taken; join or drop some"
+        )
 
 
 def check_size(n_bytes: int, limits: Limits) -> None:

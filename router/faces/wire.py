@@ -14,6 +14,7 @@ from router.faces.bounds import (
     Limits,
     between,
     check_count,
+    check_pieces,
     check_size,
     json_text,
     read_name,
@@ -107,6 +108,7 @@ def _check_size(wire: pb.ChatRequest, limits: Limits) -> None:
     if not wire.messages:
         raise InvalidRequest("messages is empty; send at least the user's message")
     check_count("messages", wire.messages, limits.max_messages)
+    check_pieces(sum(len(one.parts) + len(one.tool_calls) for one in wire.messages))
     check_count("tools", wire.tools, limits.max_tools)
     check_count("tags", wire.tags, limits.max_tags)
     check_count("extra_json", wire.extra_json, MAX_EXTRA)

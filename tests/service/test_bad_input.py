@@ -190,6 +190,10 @@ BAD: dict[str, tuple[Change, str]] = {
     "extra NaN": (with_extra("NaN"), "extra_json['x'] is not JSON"),
     "extra infinite": (with_extra('{"a": [-Infinity]}'), "extra_json['x'] is not JSON"),
     "extra bottomless": (with_extra("[" * 100_000), "extra_json['x'] is nested deeper than 128"),
+    "too many parts": (
+        lambda r: r.messages[0].parts.extend([chat_pb2.Part()] * 10_001),
+        "the messages hold more than 10000 parts and tool calls",
+    ),
     "extra deep": (with_extra("[" * 900 + "]" * 900), "extra_json['x'] is nested deeper than 128"),
     "tool parameters deep": (
         lambda r: r.tools.append(chat_pb2.Tool(name="f", parameters_json=DEEP)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import threading
 from collections.abc import AsyncIterator
 from io import BytesIO
 from pathlib import Path
@@ -15,6 +16,8 @@ import pytest
 from service.harness import Service, eventually, serving
 
 from router.errors import ProviderUnavailable
+from router.faces.http import bodies
+from router.faces.http.bodies import read_json
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -129,11 +132,9 @@ def saying(**fields: Any) -> dict[str, Any]:
         (asking(top_logprobs=999), "top_logprobs", "top_logprobs"),
         (asking(logit_bias={"1": 999}), "logit_bias is a number in [-100, 100]", "logit_bias"),
         (asking(stop=["x"] * 65), "stop holds 65 items, at most 64", "stop"),
-        (asking(tools=[{}] * 129), "tools[0].name is empty", "tools[0].name"),
-        (asking(tools=[{"name": "f"}] * 129), "tools holds 129 items", "tools"),
+        (asking(tools=[{}]), "tools[0].name is empty", "tools[0].name"),
         (asking(functions=[{"name": "f"}]), "functions is not supported; use tools", "functions"),
         (asking(audio={"voice": "x"}), "audio is not supported; answers are text", "audio"),
-        (asking(messages=[USER] * 1_001), "messages holds 1001 items", "messages"),
         (asking(response_format="json"), "response_format is str", "response_format"),
         (asking(metadata={"x-scrimp-color": "red"}), "x-scrimp-color is not known", None),
         (asking(user="x" * 257), "user is a name of at most 256 characters, got 257", "user"),
@@ -167,6 +168,64 @@ async def test_a_user_of_any_body_is_a_name(
 
     assert status == 400
     assert "user is a name of at most 256 characters" in body["error"]["message"]
+
+
+WRONG: Any = 7  # whoever reads it refuses it in other words
+RESULT = {"type": "tool_result", "content": [WRONG] * 5_001}
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "words"),
+    [
+        (PATH, {"messages": [WRONG] * 1_001}, "messages holds 1001 items, at most 1000"),
+        (PATH, {"tools": [WRONG] * 129}, "tools holds 129 items, at most 128"),
+        (PATH, {"stop": [WRONG] * 65}, "stop holds 65 items, at most 64"),
+        (
+            PATH,
+            {"logit_bias": dict.fromkeys(map(str, range(4_097)), "hot")},
+            "logit_bias holds 4097 items",
+        ),
+        (PATH, {"metadata": {f"x-scrimp-{n}": WRONG for n in range(257)}}, "metadata holds 257"),
+        (PATH, {f"f{n}": WRONG for n in range(300)}, "the body holds 303 items, at most 256"),
+        (PATH, {"messages": [{"content": [WRONG] * 10_001}]}, "more than 10000 parts"),
+        (PATH, {"messages": [{"tool_calls": [WRONG] * 5_001}] * 2}, "more than 10000 parts"),
+        ("/v1/responses", {"input": [WRONG] * 10_001}, "input holds 10001 items"),
+        ("/v1/responses", {"input": [{"output": [WRONG] * 5_001}] * 2}, "more than 10000 parts"),
+        ("/v1/messages", {"stop_sequences": [WRONG] * 65}, "stop_sequences holds 65 items"),
+        ("/v1/messages", {"system": [WRONG] * 10_001}, "system holds 10001 items"),
+        ("/v1/messages", {"messages": [{"content": [RESULT] * 2}]}, "more than 10000 parts"),
+        (
+            "/v1/embeddings",
+            {"metadata": {f"x-scrimp-{n}": 7 for n in range(257)}},
+            "metadata holds",
+        ),
+    ],
+)
+async def test_too_much_is_refused_before_any_of_it_is_read(
+    http: aiohttp.ClientSession, path: str, fields: dict[str, Any], words: str
+) -> None:
+    """Everybody else waits while a body is read: what is refused anyway is refused at once."""
+    status, body = await post(http, json.dumps(ASKED | {"max_tokens": 9} | fields), path)
+
+    assert status == 400
+    assert words in body["error"]["message"]
+
+
+async def test_a_large_body_is_parsed_in_a_thread(
+    http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a small one at once: changing threads takes longer than parsing it."""
+    seen: list[bool] = []
+
+    def noted(raw: bytes) -> dict[str, Any]:
+        seen.append(threading.current_thread() is threading.main_thread())
+        return read_json(raw)
+
+    monkeypatch.setattr(bodies, "read_json", noted)
+    for content in ("How are rivers named?", "x" * (300 << 10)):
+        assert (await post(http, json.dumps(saying(content=content))))[0] == 200
+
+    assert seen == [True, False]
 
 
 async def test_an_unknown_model_is_not_found(http: aiohttp.ClientSession) -> None:

@@ -23,7 +23,7 @@ from router.faces import reports
 from router.faces.bounds import check_chat
 from router.faces.edge import Edge
 from router.faces.http.api import Api, Asked, Body, Done, Replies
-from router.faces.http.bodies import read_body, read_json
+from router.faces.http.bodies import check_counts, parse_body, read_body
 from router.faces.http.chat_completions import ChatCompletions
 from router.faces.http.embeddings import ENCODER, embedded
 from router.faces.http.messages import Messages
@@ -143,7 +143,8 @@ class HttpFace:
         async def answer(http: web.Request) -> web.StreamResponse:
             with self._edge.passing():
                 raw = await read_body(http, self._http.body_s)
-                body = read_json(raw)
+                body = await parse_body(raw)
+                check_counts(body, self._limits)
                 words = read_words(http.headers, body.get("metadata"), self._limits, http[_ACCESS])
                 asked = api.read(body, words, self._names)
                 check_chat(asked.request, self._limits)
@@ -162,7 +163,8 @@ class HttpFace:
 
     async def _embed(self, http: web.Request) -> web.Response:
         with self._edge.passing():
-            body: Body = read_json(await read_body(http, self._http.body_s))
+            body: Body = await parse_body(await read_body(http, self._http.body_s))
+            check_counts(body, self._limits)
             read_words(http.headers, body.get("metadata"), self._limits, http[_ACCESS])
             async with asyncio.timeout(self._http.timeout_s):
                 return web.json_response(await embedded(body, self._embeddings))
