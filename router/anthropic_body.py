@@ -22,6 +22,7 @@ from router.json_fields import (
     mapping,
     number,
     text,
+    unknown,
 )
 from router.types import (
     ANTHROPIC,
@@ -47,6 +48,11 @@ _OWN: Final = frozenset(
 _ROLES: Final = {"user": Role.USER, "assistant": Role.ASSISTANT, "system": Role.SYSTEM}
 _CHOICES: Final = {"auto": '"auto"', "any": '"required"', "none": '"none"'}
 _THOUGHTS: Final = ("thinking", "redacted_thinking")
+_OF_SOURCES: Final = {
+    "text": ("type", "media_type", "data"),
+    "base64": ("type", "media_type", "data"),
+    "url": ("type", "media_type", "url"),
+}
 _ALONE: Final = ("thinking", "output_config", "service_tier")
 """Fields of the body that go to Anthropic as they came, beside what we read of them."""
 
@@ -171,7 +177,8 @@ def _source(block: Mapping[str, Any], kind: str, field: str) -> Part:
     usual = "image/*" if kind == "image" else "application/pdf"
     media_type = text(source.get("media_type"), f"{field}.source.media_type") or usual
     data = text(source.get("data"), f"{field}.source.data")
-    rest = _further(block, ("type", "source"))
+    within = unknown(source, _OF_SOURCES.get(str(form), ()))
+    rest = _further(block, ("type", "source"), {"source": within})
     if form == "text":
         return Part(text=data, is_context=True, extra_json=rest)
     if form == "base64":
@@ -202,9 +209,11 @@ def _tool(value: object, field: str) -> Tool:
     )
 
 
-def _further(value: Body, known: Collection[str]) -> str:
+def _further(
+    value: Body, known: Collection[str], within: Mapping[str, dict[str, Any]] | None = None
+) -> str:
     """Return the fields that are not known, as Anthropic's own words."""
-    rest = further(value, (*known, "cache_control"))
+    rest = further(value, (*known, "cache_control"), within or {})
     return f'{{"{ANTHROPIC}": {rest}}}' if rest else ""
 
 

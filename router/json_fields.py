@@ -10,11 +10,13 @@ import json
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final, cast
 
 from router.errors import InvalidRequest
 
 _MOST: Final = 2**63  # no field holds more, and the compare refuses NaN and infinities as well
+_NONE: Final[Mapping[str, dict[str, Any]]] = MappingProxyType({})
 _HOLDING: Final = (dict, list)
 _MOST_LEVELS: Final = 128  # far beyond any real body, and far within what the stack can write again
 
@@ -126,14 +128,27 @@ def from_base64(data: str, field: str) -> bytes:
         raise InvalidRequest(f"{field} holds data that is no base64 ({error})") from error
 
 
-def further(value: Mapping[str, Any], known: Collection[str]) -> str:
-    """Return the fields of an object that are not known, as JSON; empty where there are none.
+def unknown(value: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
+    """Return the fields of an object that are not known.
 
     Those that are null or empty are left out: clients send answers back as they got them.
     """
-    rest = {
+    return {
         name: one
         for name, one in value.items()
         if name not in known and one is not None and one != [] and one != ""
     }
+
+
+def further(
+    value: Mapping[str, Any], known: Collection[str], within: Mapping[str, dict[str, Any]] = _NONE
+) -> str:
+    """Return the fields of an object that are not known, as JSON; empty where there are none.
+
+    Args:
+        value: the object.
+        known: names of its fields that are read.
+        within: fields that are not known of objects that it holds, by the name of the object.
+    """
+    rest = unknown(value, known) | {name: one for name, one in within.items() if one}
     return as_json(rest) if rest else ""

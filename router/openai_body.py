@@ -21,6 +21,7 @@ from router.json_fields import (
     mapping,
     number,
     text,
+    unknown,
 )
 from router.types import (
     Attribution,
@@ -43,6 +44,13 @@ _OWN = frozenset(
 _CHANGE_NO_ANSWER = frozenset({"user", "stream", "stream_options", "metadata", "store"})
 _OF_MESSAGES = frozenset({"role", "content", "name", "tool_calls", "tool_call_id"})
 _OF_TOOLS = frozenset({"type", "function"})
+_OF_FUNCTIONS = frozenset({"name", "description", "parameters", "strict"})
+_OF_FORMATS = frozenset({"type", "json_schema"})
+_WITHIN_PARTS: Mapping[str, frozenset[str]] = {
+    "image_url": frozenset({"url", "detail"}),
+    "input_audio": frozenset({"data", "format"}),
+    "file": frozenset({"filename", "file_id", "file_data"}),
+}
 
 
 def read_body(
@@ -121,9 +129,11 @@ def _parts(content: object, field: str) -> tuple[Part, ...]:
 
 
 def _part(part: Mapping[str, Any], field: str) -> Part:
-    kind = part.get("type")
-    read = _content_part(kind, part, field)
-    return replace(read, extra_json=further(part, ("type", str(kind))))
+    read = _content_part(part.get("type"), part, field)
+    kind = str(part["type"])
+    inner, known = part.get(kind), _WITHIN_PARTS.get(kind)
+    within = {kind: unknown(inner, known)} if known and isinstance(inner, dict) else {}
+    return replace(read, extra_json=further(part, ("type", kind), within))
 
 
 def _content_part(kind: object, part: Mapping[str, Any], field: str) -> Part:
@@ -184,13 +194,15 @@ def _tool(value: object, n: int) -> Tool:
     name = text(function.get("name"), f"tools[{n}].name")
     if not name:
         raise InvalidRequest(f"tools[{n}].name is empty; every tool needs a name")
-    parameters, strict = function.get("parameters"), function.get("strict")
+    parameters = function.get("parameters")
+    is_bare = "function" not in tool
+    within = unknown(function, _OF_FUNCTIONS | _OF_TOOLS if is_bare else _OF_FUNCTIONS)
     return Tool(
         name=name,
         description=text(function.get("description"), f"tools[{n}].description"),
         parameters_json="" if parameters is None else as_json(parameters),
-        is_strict=strict if isinstance(strict, bool) else None,
-        extra_json=further(tool, _OF_TOOLS) if "function" in tool else "",
+        is_strict=flag(function.get("strict"), f"tools[{n}].strict"),
+        extra_json=further({} if is_bare else tool, _OF_TOOLS, {"function": within}),
     )
 
 
@@ -201,6 +213,11 @@ def _format(value: object) -> ResponseFormat:
     kind = form.get("type")
     if kind not in ("text", "json_object", "json_schema"):
         raise InvalidRequest(f"response_format.type is {kind!r}, which is not known")
+    for name in unknown(form, _OF_FORMATS):
+        raise InvalidRequest(
+            f"response_format.{name[:40]} is not known; a schema goes into "
+            "response_format.json_schema"
+        )
     schema = ""
     if kind == "json_schema":
         schema = as_json(mapping(form.get("json_schema"), "response_format.json_schema"))

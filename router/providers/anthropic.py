@@ -30,6 +30,7 @@ from router.providers.asking import (
     arguments_object,
     extras,
     instructions,
+    joined,
     refuse_what_changes_the_answers_form,
     schema_of,
     tool_choice,
@@ -238,8 +239,8 @@ def _block(part: Part) -> Block:
     own = _own(part.extra_json)
     if own and part.is_context and not part.media_type:  # a document that has a title, or is cited
         source = {"type": "text", "media_type": "text/plain", "data": part.text}
-        return own | {"type": "document", "source": source}
-    return own | _known_block(part)
+        return joined(own, {"type": "document", "source": source})
+    return joined(own, _known_block(part))
 
 
 def _known_block(part: Part) -> Block:

@@ -6,7 +6,7 @@ Requests keep tools, tool choices and formats as chat completions have them.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,6 +91,16 @@ def extras(request: ChatRequest) -> dict[str, Any]:
         for name, value in request.extra.items()
         if name not in ANOTHERS_WORDS
     }
+
+
+def joined(further: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return further fields and our own, also within an object that both hold; ours win."""
+    both = {
+        name: further[name] | one
+        for name, one in own.items()
+        if isinstance(one, dict) and isinstance(further.get(name), dict)
+    }
+    return {**further, **own, **both}
 
 
 def instructions(messages: Iterable[Message]) -> list[str]:

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from router.errors import ProviderRejected
 from router.ports import ModelCall
+from router.providers.asking import joined
 from router.providers.http import HttpUpstream, broken_off, cut_off, malformed
 from router.providers.quirks import Quirks, quirks_of
 from router.providers.reading import (
@@ -159,7 +160,7 @@ def _content(parts: tuple[Part, ...]) -> str | list[dict[str, Any]] | None:
         return None
     if len(parts) == 1 and not parts[0].media_type and not _further(parts[0].extra_json):
         return parts[0].text
-    return [_further(part.extra_json) | _part(part) for part in parts]
+    return [joined(_further(part.extra_json), _part(part)) for part in parts]
 
 
 def _further(extra_json: str) -> dict[str, Any]:
@@ -203,7 +204,7 @@ def _tool(tool: Tool) -> dict[str, Any]:
         function["parameters"] = json.loads(tool.parameters_json)
     if tool.is_strict is not None:
         function["strict"] = tool.is_strict
-    return _further(tool.extra_json) | {"type": "function", "function": function}
+    return joined(_further(tool.extra_json), {"type": "function", "function": function})
 
 
 def _format(form: ResponseFormat) -> dict[str, Any] | None:

@@ -26,6 +26,11 @@ def sent(**fields: Any) -> dict[str, Any]:
     return dict(json.loads(json.dumps(request_body("m", read(**fields)))))
 
 
+def parted(kind: str, inner: dict[str, Any]) -> dict[str, Any]:
+    """A message of one part."""
+    return {"messages": [{"role": "user", "content": [{"type": kind, kind: inner}]}]}
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -44,6 +49,28 @@ def sent(**fields: Any) -> dict[str, Any]:
             id="of a tool",
         ),
         pytest.param({"messages": [{"role": "assistant", "refusal": "No."}, USER]}, id="refusal"),
+        pytest.param(
+            parted("image_url", {"url": "https://e.org/a.png", "detail": "low", "cited": 1}),
+            id="within an image",
+        ),
+        pytest.param(
+            parted("input_audio", {"data": "AAAA", "format": "wav", "cited": 1}),
+            id="within a sound",
+        ),
+        pytest.param(
+            parted(
+                "file", {"file_data": "data:text/csv;base64,AAAA", "filename": "a", "cited": {}}
+            ),
+            id="within a file",
+        ),
+        pytest.param(
+            {
+                "tools": [
+                    {"type": "function", "function": {"name": "f", "cached": True}, "cited": 1}
+                ]
+            },
+            id="within a function",
+        ),
     ],
 )
 def test_unknown_fields_reach_the_provider_and_the_key(fields: dict[str, Any]) -> None:
@@ -72,6 +99,13 @@ def _holds(found: object, wanted: object) -> bool:
 def _without_further(value: dict[str, Any]) -> dict[str, Any]:
     further = ("verbosity", "cache_control", "cited", "cached", "refusal")
     return {name: one for name, one in value.items() if name not in further}
+
+
+def test_a_tool_without_its_wrapper_keeps_what_is_unknown() -> None:
+    """It goes to the provider wrapped."""
+    (tool,) = sent(tools=[{"type": "function", "name": "f", "cached": True}])["tools"]
+
+    assert tool == {"type": "function", "function": {"name": "f", "cached": True}}
 
 
 def test_an_answer_sent_back_as_it_came_is_a_plain_turn() -> None:
@@ -116,6 +150,11 @@ def test_either_name_of_the_longest_answer_is_read() -> None:
         ({"tools": [{"type": "custom", "custom": {}}]}, "tools[0].type is 'custom'"),
         ({"tools": [{"type": "function", "function": {}}]}, "tools[0].name is empty"),
         ({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),
+        (
+            {"response_format": {"type": "json_object", "schema": {}}},
+            "response_format.schema is not known; a schema goes into response_format.json_schema",
+        ),
+        ({"tools": [{"function": {"name": "f", "strict": "y"}}]}, "tools[0].strict is 'y'"),
         ({"metadata": None, "x": float("inf")}, "beyond what JSON holds"),
         ({"messages": [{"role": "narrator", "content": "x"}]}, "messages[0].role is 'narrator'"),
         ({"messages": [USER | {"content": "a\0b"}]}, "holds a NUL character"),
