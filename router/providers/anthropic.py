@@ -114,19 +114,9 @@ class AnthropicProvider:
         """Yield the answer as it comes, then whole."""
         body = request_body(call.model, call.request) | {"stream": True}
         gathered = StreamedMessage(is_json=_wants_json(call.request))
-        with self._http.keyless():
-            async with aclosing(self._http.events(self._url, body, call)) as events:
-                async for data in events:
-                    delta = gathered.add(data)
-                    if delta is not None:
-                        yield delta
-                    if gathered.is_over:
-                        break
-            completion = gathered.completion()
-        rest = gathered.rest()
-        if rest is not None:
-            yield rest
-        yield completion
+        async with aclosing(self._http.streamed(self._url, body, call, gathered)) as events:
+            async for event in events:
+                yield event
 
     async def close(self) -> None:
         """Close every connection."""

@@ -103,17 +103,9 @@ class GeminiProvider:
         body = request_body(call.model, call.request)
         url = self._url(call.model, "streamGenerateContent") + "?alt=sse"
         gathered = GatheredContent()
-        with self._http.keyless():
-            async with aclosing(self._http.events(url, body, call)) as events:
-                async for data in events:
-                    delta = gathered.add(data)
-                    if delta is not None:
-                        yield delta
-            completion = gathered.completion()
-        rest = gathered.rest()
-        if rest is not None:
-            yield rest
-        yield completion
+        async with aclosing(self._http.streamed(url, body, call, gathered)) as events:
+            async for event in events:
+                yield event
 
     async def close(self) -> None:
         """Close every connection."""
@@ -254,6 +246,8 @@ def _generation(request: ChatRequest) -> dict[str, Any]:
 
 class GatheredContent:
     """Gathers responses into the answer they make: one where it comes whole, many of a stream."""
+
+    is_over = False  # nothing in a response says that it is the last one
 
     def __init__(self) -> None:
         self._text = PiecedText()

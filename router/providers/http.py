@@ -14,13 +14,14 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 
 from router.errors import ProviderError, ProviderRejected, ProviderTimeout, ProviderUnavailable
 from router.ports import ModelCall
 from router.providers.reading import NO_ANSWER, well_formed
+from router.types import Completion, Delta
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 _RETRYABLE_STATUS = frozenset({408, 409, 425, 429})
@@ -47,6 +48,23 @@ _ACCOUNT_SENTENCE = re.compile(
 
 Read = Callable[[], Awaitable[bytes]]
 """Returns the next bytes of an upstream's answer, none at its end."""
+
+
+class Gathering(Protocol):
+    """Makes the events of a streamed answer into what it says."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the answer has ended, whatever may come yet."""
+
+    def add(self, data: bytes) -> Delta | None:
+        """Take one event; return what of it is the caller's to see."""
+
+    def completion(self) -> Completion:
+        """Return the whole answer."""
+
+    def rest(self) -> Delta | None:
+        """Return what could be told only at the end: tool calls."""
 
 
 class HttpUpstream:
@@ -96,6 +114,28 @@ class HttpUpstream:
         ):
             async for data in events:
                 yield data
+
+    async def streamed(
+        self, url: str, body: Mapping[str, Any], call: ModelCall, gathering: Gathering
+    ) -> AsyncGenerator[Delta | Completion, None]:
+        """Yield a streamed answer as it comes, then whole.
+
+        Raises:
+            ProviderError: there is no answer, or it breaks off.
+        """
+        with self.keyless():
+            async with aclosing(self.events(url, body, call)) as events:
+                async for data in events:
+                    delta = gathering.add(data)
+                    if delta is not None:
+                        yield delta
+                    if gathering.is_over:
+                        break
+            completion = gathering.completion()
+        rest = gathering.rest()
+        if rest is not None:
+            yield rest
+        yield completion
 
     @contextmanager
     def keyless(self) -> Iterator[None]:

@@ -77,19 +77,9 @@ class OpenAIProvider:
         if self._quirks.asks_for_usage:
             body["stream_options"] = {"include_usage": True}
         gathered = StreamedAnswer()
-        with self._http.keyless():
-            async with aclosing(self._http.events(self._url(call), body, call)) as events:
-                async for data in events:
-                    if data == b"[DONE]":
-                        break
-                    delta = gathered.add(data)
-                    if delta is not None:
-                        yield delta
-            completion = gathered.completion()
-        rest = gathered.rest()
-        if rest is not None:
-            yield rest
-        yield completion
+        async with aclosing(self._http.streamed(self._url(call), body, call, gathered)) as events:
+            async for event in events:
+                yield event
 
     async def close(self) -> None:
         """Close every connection."""
@@ -355,6 +345,7 @@ class StreamedAnswer:
         self._choices: dict[int, _StreamedChoice] = {0: _StreamedChoice()}
         self._usage: Usage | None = None
         self._model = ""
+        self.is_over = False
 
     def add(self, data: bytes) -> Delta | None:
         """Take one chunk; return what of it is the caller's to see: the first choice's text.
@@ -364,6 +355,9 @@ class StreamedAnswer:
         Raises:
             ProviderUnavailable: the chunk is an error or no chunk.
         """
+        if data == b"[DONE]":
+            self.is_over = True
+            return None
         try:
             chunk = json.loads(data)
             if chunk.get("error"):  # some send it with every chunk, as null
