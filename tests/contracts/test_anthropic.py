@@ -18,7 +18,6 @@ from fakes_upstream import (
     gathered,
     json_of,
     raw,
-    upstream_server,
 )
 from fakes_wires import anthropic_events, anthropic_message
 
@@ -48,13 +47,6 @@ CALLS = (
 )
 CACHED = Usage(input_tokens=100, output_tokens=7, cache_read_tokens=60, cache_write_tokens=30)
 LONG = "You answer questions about volcanoes. " * 200
-
-
-@pytest_asyncio.fixture
-async def upstream() -> AsyncIterator[UpstreamServer]:
-    """An upstream of the test's own."""
-    async with upstream_server() as server:
-        yield server
 
 
 @pytest_asyncio.fixture

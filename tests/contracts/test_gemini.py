@@ -17,7 +17,6 @@ from fakes_upstream import (
     gathered,
     json_of,
     raw,
-    upstream_server,
 )
 from fakes_wires import gemini_chunks, gemini_response
 
@@ -42,13 +41,6 @@ CALLS = (
     ToolCall(id="c2", name="look", arguments_json="{}"),
 )
 CACHED = Usage(input_tokens=100, output_tokens=7, cache_read_tokens=60)
-
-
-@pytest_asyncio.fixture
-async def upstream() -> AsyncIterator[UpstreamServer]:
-    """An upstream of the test's own."""
-    async with upstream_server() as server:
-        yield server
 
 
 @pytest_asyncio.fixture

@@ -69,13 +69,6 @@ CALLS = (
 
 
 @pytest_asyncio.fixture
-async def upstream() -> AsyncIterator[UpstreamServer]:
-    """An upstream of the test's own."""
-    async with upstream_server() as server:
-        yield server
-
-
-@pytest_asyncio.fixture
 async def openai(upstream: UpstreamServer) -> AsyncIterator[OpenAIProvider]:
     """An adapter that talks to it."""
     provider = OpenAIProvider(upstream.url, lambda: KEY)
