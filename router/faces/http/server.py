@@ -151,6 +151,7 @@ class HttpFace:
                 once = _once(asked.request, http, raw)
                 within_s = self._http.timeout_s if words.timeout_s is None else words.timeout_s
                 request = replace(asked.request, deadline_at=time.monotonic() + within_s)
+                # The port promises an iterator; every one that comes is a generator, and closes.
                 async with aclosing(
                     self._gateway.complete(request, once, is_streamed=asked.is_streamed)  # type: ignore[type-var]
                 ) as events:

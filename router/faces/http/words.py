@@ -213,7 +213,7 @@ def report_headers(report: gateway_pb2.GatewayReport) -> dict[str, str]:
     if cache.entry_id:
         headers[f"{PREFIX}entry-id"] = cache.entry_id
     for word, message, field in figures:
-        if message.HasField(field):  # type: ignore[arg-type]
+        if message.HasField(field):  # type: ignore[arg-type]  # stubs want the literal name
             headers[PREFIX + word] = _figure(getattr(message, field))
     if report.replayed:
         headers[f"{PREFIX}replayed"] = "true"
