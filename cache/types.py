@@ -90,7 +90,7 @@ class ReusePolicy:
 
     max_error_rate: float = 0.02
     min_similarity: float = 0.80
-    n_candidates: int = 8
+    n_candidates: int = 4
     ttl_s: int = 7 * 24 * 3600
     freshness_s: int = 0
     regenerate_s: int = 120

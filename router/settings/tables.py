@@ -186,7 +186,7 @@ class CacheTable(Table):
     share: Annotated[Share, Field(strict=False)] = Share.NAMESPACE
     max_error_rate: Annotated[float, Field(ge=0, le=1)] = 0.02
     min_similarity: Cosine = 0.80
-    n_candidates: Annotated[int, Field(ge=1, le=64)] = 8
+    n_candidates: Annotated[int, Field(ge=1, le=64)] = 4
     ttl_s: WholeSeconds = 7 * 86_400
     freshness_s: WholeSeconds = 0
     regenerate_s: WholeSeconds = 120
