@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+AUDIT  := .venv-audit
 PROTOS := $(sort $(wildcard protos/scrimp/v1/*.proto))
 CODE   := router cache classifier training benchmarks tests protos/scrimp
 
@@ -9,7 +10,7 @@ TRAFFIC  ?= benchmarks/traffic/demo.jsonl
 REQUESTS ?= 4000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo proto fmt check test bench run clean
+.PHONY: help setup dev demo proto fmt check test audit bench run clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +50,12 @@ check: proto  ## lint, types, import rules, and stubs that match the protos
 test: dev  ## run the tests
 	$(BIN)/python -m pytest -q
 
+audit:  ## ask whether pinned dependencies are known to be vulnerable; says where it could not ask
+	test -x $(AUDIT)/bin/python || $(PYTHON) -m venv $(AUDIT)
+	$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1 || \
+	  { echo "audit: NOT done: pip-audit could not be installed" >&2; exit 2; }
+	$(AUDIT)/bin/python tests/audit.py $(AUDIT)/bin/pip-audit constraints.txt
+
 bench: setup  ## the benchmarks on the labelled data (SCRIMP_DATA), results to benchmarks/results
 	$(BIN)/python -m benchmarks all
 
@@ -56,4 +63,4 @@ run: setup  ## start the service on embedded defaults
 	$(BIN)/scrimp serve
 
 clean:  ## remove what was built
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist .demo
+	rm -rf $(VENV) $(AUDIT) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist .demo
