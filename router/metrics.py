@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import threading
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -119,6 +119,10 @@ class Levels:
             self._values.pop(labels, None)
         else:
             self._values[labels] = value
+
+    def labels(self) -> list[tuple[str, ...]]:
+        """Return the label values of which there is a value."""
+        return list(self._values)
 
     def family(self) -> Metric:
         """Return what a scrape shows."""
@@ -306,6 +310,20 @@ class Metrics(Collector):
         self._shed = Tally(
             "scrimp_shed_calls", "Calls for which a provider had no place in time.", "provider"
         )
+        self._readings = Tally(
+            "scrimp_settings_readings",
+            "Times the settings file was read again while it ran, by what came of it.",
+            "outcome",
+        )
+        self._refused = Levels(
+            "scrimp_settings_refused",
+            "1 while the settings file has mistakes and the settings before it go on.",
+        )
+        self._restart = Levels(
+            "scrimp_settings_needs_restart",
+            "1 for each key that stands otherwise in the file and waits for a restart.",
+            "key",
+        )
         self.registry = CollectorRegistry()
         self.registry.register(self)
 
@@ -378,6 +396,29 @@ class Metrics(Collector):
         self._circuits.set((model, provider, key), _CIRCUIT_LEVELS[state])
         if _CIRCUIT_LEVELS[state] == _OPEN:
             self._openings.add((model, provider, key))
+
+    def way_gone(self, model: str, provider: str, key: str) -> None:
+        """Show the circuit of a way that has left the settings no more."""
+        self._circuits.set((model, provider, key), None)
+
+    def provider_gone(self, provider: str) -> None:
+        """Show the calls of a provider that has left the settings no more."""
+        self._crowd.set((provider, "in_flight"), None)
+        self._crowd.set((provider, "waiting"), None)
+
+    def settings_read(self, outcome: str) -> None:
+        """Count a settings file that was read again: applied, unchanged or refused."""
+        self._readings.add((outcome,))
+
+    def settings_stand(self, *, is_refused: bool, needs_restart: Iterable[str]) -> None:
+        """Show how the settings in use stand to the file; keys come from the tables' own."""
+        self._refused.set((), float(is_refused))
+        pending = set(needs_restart)
+        for (key,) in self._restart.labels():
+            if key not in pending:
+                self._restart.set((key,), None)
+        for key in pending:
+            self._restart.set((key,), 1.0)
 
     def retry_denied(self, provider: str) -> None:
         """Count a call that was not repeated for want of budget."""

@@ -16,6 +16,12 @@ class RetryBudget:
         self._burst = float(burst)
         self._tokens = self._burst
 
+    def go_by(self, share: float, burst: int) -> None:
+        """Go by another share and size from now on; what was saved up stays, as far as it fits."""
+        self._share = share
+        self._burst = float(burst)
+        self._tokens = min(self._tokens, self._burst)
+
     def earn(self) -> None:
         """Note a request."""
         self._tokens = min(self._burst, self._tokens + self._share)

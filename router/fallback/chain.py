@@ -11,8 +11,8 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing, contextmanager
 from typing import cast
 from zlib import crc32
 
@@ -48,6 +48,8 @@ class Fallback:
         monotonic_s: the clock of ``ChatRequest.deadline_at``.
         draw: a number in [0, 1).
         sleep: replaced in tests.
+        before: what this one succeeds: of a way that is the same, the circuit goes on as it is; of
+            a provider that is, the retry budget and the gate.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Fallback:
         monotonic_s: Callable[[], float] = time.monotonic,
         draw: Callable[[], float] = random.random,
         sleep: Callable[[float], Awaitable[None]] | None = None,
+        before: Fallback | None = None,
     ) -> None:
         self._upstreams = upstreams
         self._patience = patience
@@ -69,26 +72,91 @@ class Fallback:
         self._monotonic_s = monotonic_s
         self._draw = draw
         self._sleep = asyncio.sleep if sleep is None else sleep
+        self._n_held = 0
         ways = [way for model in upstreams.values() for way in model]
-        self._gates = {way.provider_name: self._gate(way) for way in ways}
-        self._standing = Standing(
-            circuits={way: self._circuit(way, now_s) for way in ways},
-            budgets={
-                way.provider_name: RetryBudget(patience.retry_share, patience.retry_burst)
-                for way in ways
-            },
+        earlier = before._by_provider() if before else {}
+        none = Standing(circuits={}, budgets={})
+        known: Standing = before._standing if before else none
+        circuits = {way.place: circuit for way, circuit in known.circuits.items()}
+        self._gates: dict[str, Gate] = {}
+        budgets: dict[str, RetryBudget] = {}
+        for way in ways:
+            name = way.provider_name
+            if name in budgets:
+                continue
+            is_same = id(way.provider) in earlier.get(name, ())
+            gate = before._gates[name] if before and is_same else None
+            fits = gate is not None and gate.bounds == (way.max_in_flight, way.max_waiting)
+            self._gates[name] = gate if gate and fits else self._gate(way)
+            kept = known.budgets[name] if is_same else None
+            budgets[name] = kept or RetryBudget(patience.retry_share, patience.retry_burst)
+        self._standing: Standing = Standing(
+            circuits={way: circuits.get(way.place) or self._circuit(way, now_s) for way in ways},
+            budgets=budgets,
             on_denied=self._metrics.retry_denied,
         )
+        if before:
+            self._succeed(before)
+
+    def _by_provider(self) -> dict[str, set[int]]:
+        """Return the adapters of each provider."""
+        found: dict[str, set[int]] = {}
+        for way in self._standing.circuits:
+            found.setdefault(way.provider_name, set()).add(id(way.provider))
+        return found
+
+    def _succeed(self, before: Fallback) -> None:
+        """Let what goes on go by the new rules, and take what does not off the metrics."""
+        patience = self._patience
+        for circuit in self._standing.circuits.values():
+            circuit.go_by(patience.circuit)
+        for budget in self._standing.budgets.values():
+            budget.go_by(patience.retry_share, patience.retry_burst)
+        places = {way.place for way in self._standing.circuits}
+        shown = {(way.model, way.provider_name, way.key_name) for way in self._standing.circuits}
+        for way, circuit in before._standing.circuits.items():
+            if way.place not in places:
+                circuit.hush()
+                if (way.model, way.provider_name, way.key_name) not in shown:
+                    self._metrics.way_gone(way.model, way.provider_name, way.key_name)
+        for name, gate in before._gates.items():
+            if self._gates.get(name) is not gate:
+                gate.hush()
+                if name not in self._gates:
+                    self._metrics.provider_gone(name)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep the adapters open while the block runs, though others may have taken their place."""
+        self._n_held += 1
+        try:
+            yield
+        finally:
+            self._n_held -= 1
+
+    @property
+    def is_held(self) -> bool:
+        """Whether anybody may still call by it."""
+        return self._n_held > 0
+
+    @property
+    def adapters(self) -> list[Provider]:
+        """The adapters that it calls."""
+        return [way.provider for way in self._standing.circuits]
 
     def _gate(self, way: Upstream) -> Gate:
+        metrics = self._metrics  # and not self: what goes on keeps no predecessor alive
+
         def changed(n_in: int, n_waiting: int) -> None:
-            self._metrics.crowd(way.provider_name, n_in, n_waiting)
+            metrics.crowd(way.provider_name, n_in, n_waiting)
 
         return Gate(way.provider_name, way.max_in_flight, way.max_waiting, changed)
 
     def _circuit(self, way: Upstream, now_s: Callable[[], float]) -> Circuit:
+        metrics = self._metrics
+
         def changed(state: CircuitState) -> None:
-            self._metrics.circuit(way.model, way.provider_name, way.key_name, state)
+            metrics.circuit(way.model, way.provider_name, way.key_name, state)
 
         changed(CircuitState.CLOSED)
         return Circuit(self._patience.circuit, now_s, changed)

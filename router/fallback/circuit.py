@@ -91,6 +91,14 @@ class Circuit:
     def __repr__(self) -> str:
         return f"Circuit({self.state}, failures={self._n_failures}, wait_s={self.wait_s():g})"
 
+    def go_by(self, rule: CircuitRule) -> None:
+        """Go by another rule from now on; what is open stays so for as long as it was told."""
+        self._rule = rule
+
+    def hush(self) -> None:
+        """Tell nobody any more: the way has left the settings, and its last calls end."""
+        self._on_change = lambda _: None
+
     @property
     def state(self) -> CircuitState:
         """Return the state as it is now."""

@@ -34,6 +34,15 @@ class Gate:
         self._n_in = 0
         self._n_waiting = 0
 
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """Calls at once, and calls that wait."""
+        return self._limit, self._max_waiting
+
+    def hush(self) -> None:
+        """Tell nobody any more: another gate stands in its place, and these calls end."""
+        self._on_change = lambda *_: None
+
     def __repr__(self) -> str:
         return f"Gate({self._name}, in={self._n_in}, waiting={self._n_waiting})"
 

@@ -32,6 +32,11 @@ class Upstream:
     max_in_flight: int = 512
     max_waiting: int = 256
 
+    @property
+    def place(self) -> tuple[str, str, str, int]:
+        """What makes two ways of different settings one: the model, at one address with one key."""
+        return self.model, self.provider_model, self.key_name, id(self.provider)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:

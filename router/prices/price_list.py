@@ -22,6 +22,7 @@ from router.types import Usage
 
 _MILLION: Final = 1_000_000
 _NEVER: Final = float("inf")
+_MOST_GONE: Final = 1_000
 
 
 class PriceList:
@@ -105,6 +106,19 @@ class PriceList:
         """Return the context window in tokens as the price data tell it."""
         priced = self._priced.get(model)
         return None if priced is None else priced.context_window
+
+    def priced(self, model: str) -> Priced | None:
+        """Return all that is known of a model's prices, now and later."""
+        return self._priced.get(model)
+
+    def beside(self, earlier: PriceList) -> PriceList:
+        """Return this list, with the prices of models that only an earlier one has.
+
+        A ticket may name a model that has left the settings since, and its price is still known.
+        """
+        gone = {name: one for name, one in earlier._priced.items() if name not in self._priced}
+        kept = dict(list(gone.items())[-_MOST_GONE:])
+        return PriceList({**kept, **self._priced}, self._clock)
 
     def source(self, model: str) -> str:
         """Say where a model's prices come from; ``unknown`` when there are none."""

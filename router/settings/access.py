@@ -17,11 +17,14 @@ _SHA256: Final = re.compile(r"[0-9A-Fa-f]{64}")
 def check_access(file: SettingsFile, findings: Findings) -> None:
     """Check every key; a hash is shown by its place only, as it may be the key itself."""
     seen: dict[str, Place] = {}
+    users: dict[str, str] = {}
     for n, table in enumerate(file.auth.keys):
         place: Place = ("auth", "keys", n)
         check_name((*place, "name"), table.name, findings)
         _check_hash((*place, "sha256"), table, seen, findings)
         _check_rights(place, table, file, findings)
+        _check_metrics(place, table, findings)
+        _check_user((*place, "user"), table, users, findings)
 
 
 def _check_hash(
@@ -71,3 +74,37 @@ def _check_rights(
                 "a namespace of this file, as the set is closed",
                 did_you_mean(name, known),
             )
+
+
+def _check_metrics(place: Place, table: AccessKeyTable, findings: Findings) -> None:
+    if "metrics" in table.roles and EVERY_NAMESPACE not in table.namespaces:
+        findings.mistake(
+            (*place, "roles"),
+            Said("metrics, for some namespaces"),
+            'namespaces = ["*"], as the metrics page tells of all',
+            "give it a key of its own: `scrimp key NAME --metrics` makes one",
+        )
+
+
+def _check_user(
+    place: Place, table: AccessKeyTable, users: dict[str, str], findings: Findings
+) -> None:
+    """Check whom a key is bound to; a successor is, to the same."""
+    if table.user:
+        check_name(place, table.user, findings)
+    if table.user and "admin" in table.roles:
+        findings.mistake(
+            place,
+            table.user,
+            "no user where roles has admin, which governs all users of its namespaces",
+            "leave one of the two out",
+        )
+    first = users.setdefault(table.name, table.user)
+    if first != table.user:
+        findings.mistake(
+            place,
+            table.user or Said("none"),
+            f"the user of the other key named {table.name!r}, {first!r}: what a caller was told is "
+            "told to its name",
+            "give the key another name",
+        )

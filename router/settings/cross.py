@@ -24,6 +24,11 @@ _IF_KEYED = (
     "keys and prompts travel as they are on that network; set [tls], keep what ends TLS before it, "
     "or listen on 127.0.0.1"
 )
+_IF_SHOWN = (
+    "whoever reaches this port reads the names of your namespaces and what they cost; add "
+    "[[auth.keys]] (`scrimp key NAME --metrics` makes one for the page), or listen on 127.0.0.1"
+)
+_MAX_SOCKET_BYTES = 103  # of a path: the least that any system we know takes
 _ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):(?P<port>\d{1,5})")
 
 
@@ -91,13 +96,10 @@ def _check_addresses(file: SettingsFile, findings: Findings) -> None:
     if file.http.listen:
         _check_listen(http_at, file.http.listen, "127.0.0.1:50080", findings, risk)
     metrics_at = ("service", "metrics_listen")
-    if service.metrics_listen and parse_address(service.metrics_listen) is None:
-        findings.mistake(
-            metrics_at,
-            service.metrics_listen,
-            'host:port, or "" for none',
-            "for instance 127.0.0.1:9464",
-        )
+    if service.metrics_listen:
+        is_guarded = bool(file.auth.keys) or tls.wants_clients
+        risk = "" if is_guarded else _IF_SHOWN
+        _check_listen(metrics_at, service.metrics_listen, "127.0.0.1:9464", findings, risk)
     taken: dict[object, Place] = {}
     listens = (grpc_at, service.listen), (http_at, file.http.listen)
     for place, listen in (*listens, (metrics_at, service.metrics_listen)):
@@ -117,6 +119,13 @@ def _check_listen(
     is_unix = listen.startswith("unix:")
     if is_unix and not listen.removeprefix("unix:").startswith("/"):
         findings.mistake(place, listen, "unix:/absolute/path", "give the whole path")
+    elif is_unix and len(listen.removeprefix("unix:").encode()) > _MAX_SOCKET_BYTES:
+        findings.mistake(
+            place,
+            listen,
+            f"a path of at most {_MAX_SOCKET_BYTES} bytes, as systems take no longer one",
+            "put the socket into a folder of a shorter name",
+        )
     elif not is_unix and address is None:
         findings.mistake(
             place,

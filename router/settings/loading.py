@@ -203,6 +203,7 @@ def _build(
         policies={name: _policy(table, default) for name, table in named.items()},
         is_closed=file.namespaces.closed,
         access_keys=tuple(_access_key(table) for table in file.auth.keys),
+        wants_keys=bool(file.auth.keys),
         path=path,
         warnings=tuple(sorted(findings.warnings, key=lambda warning: warning.line or 0)),
     )
@@ -214,6 +215,7 @@ def _access_key(table: AccessKeyTable) -> AccessKey:
         digest=bytes.fromhex(table.sha256),
         namespaces=frozenset(table.namespaces),
         roles=frozenset(table.roles),
+        user=table.user,
     )
 
 

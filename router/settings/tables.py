@@ -23,7 +23,7 @@ UsdPerMtok = Annotated[float, Field(ge=0, le=1_000_000)]
 Tokens = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Weight = Annotated[float, Field(gt=0, le=1_000_000)]
 Capability = Literal["tools", "vision", "json"]
-Role = Literal["call", "admin"]
+Role = Literal["call", "admin", "metrics"]
 
 
 class Table(BaseModel):
@@ -37,7 +37,8 @@ class Service(Table):
 
     Attributes:
         listen: ``host:port`` or ``unix:/path`` of the gRPC server; port 0 takes a free one.
-        metrics_listen: ``host:port`` of the Prometheus page; empty: none.
+        max_connections: of gRPC, open at once; one more is refused.
+        metrics_listen: the same as ``listen``, of the Prometheus page; empty: none.
         data_folder: absolute once loaded; a relative one is taken from the file's own folder.
         mode: of every namespace that says nothing else.
         drain_s: seconds running requests get when the service is told to stop.
@@ -46,6 +47,7 @@ class Service(Table):
     """
 
     listen: str = "127.0.0.1:50051"
+    max_connections: Annotated[int, Field(ge=1, le=100_000)] = 1_000
     metrics_listen: str = "127.0.0.1:9464"
     data_folder: Annotated[Path, Field(strict=False)] = Path()
     mode: Annotated[Mode, Field(strict=False)] = Mode.ON
@@ -66,7 +68,10 @@ class HttpTable(Table):
             the baseline. ``auto`` and ``scrimp`` are always routed among all.
         max_connections: open at once; one more is refused.
         max_header_bytes: of the first line, and of each header.
-        idle_s: seconds a connection may stay open without a request.
+        idle_s: seconds a connection may stay open without a request, or without taking any of its
+            answer.
+        header_s: seconds a request's headers may take to come, from their first byte, or from the
+            beginning of the connection.
         body_s: seconds a request's body may take to come.
         timeout_s: for requests that bring no deadline, their streams included.
     """
@@ -76,6 +81,7 @@ class HttpTable(Table):
     max_connections: Annotated[int, Field(ge=1, le=100_000)] = 1_000
     max_header_bytes: Annotated[int, Field(ge=1024, le=1 << 20)] = 16_384
     idle_s: Seconds = 75.0
+    header_s: Seconds = 10.0
     body_s: Seconds = 30.0
     timeout_s: Seconds = 600.0
 
@@ -89,13 +95,16 @@ class AccessKeyTable(Table):
         sha256: of the key, in hex. Without salt, as keys are random and not chosen by people.
         namespaces: those it speaks for; ``*``: all.
         roles: ``call`` asks, stores, gives feedback and sees savings; ``admin`` invalidates, sets
-            modes and sees savings, within its namespaces.
+            modes and sees savings, within its namespaces; ``metrics`` reads the metrics page, which
+            tells of all namespaces, as does an ``admin`` of all.
+        user: of all its requests; another is refused. Empty: each names its own.
     """
 
     name: str = ""
     sha256: str = ""
     namespaces: list[str] = []
     roles: list[Role] = ["call"]
+    user: str = ""
 
 
 class AuthTable(Table):
@@ -109,7 +118,7 @@ class AuthTable(Table):
 
 
 class TlsTable(Table):
-    """``[tls]``: of gRPC and HTTP on their ports; Unix sockets and metrics go without.
+    """``[tls]``: of gRPC, HTTP and metrics on their ports; Unix sockets go without.
 
     The files are PEM, absolute once loaded, and read again when they change.
 

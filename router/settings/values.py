@@ -74,12 +74,14 @@ class AccessKey:
         digest: SHA-256 of the key.
         namespaces: those it speaks for; ``*``: all.
         roles: what it may do there.
+        user: whom its requests are of; empty: whom each of them names.
     """
 
     name: str
     digest: bytes
     namespaces: frozenset[str]
     roles: frozenset[Role]
+    user: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +162,8 @@ class Settings:
 
     Attributes:
         path: the file; None: embedded defaults or a text.
-        access_keys: what callers must come with one of; empty: they need none.
+        access_keys: what callers must come with one of.
+        wants_keys: whether they need one; also where the last was taken out while it runs.
         models: in the order of the file.
         prices: of all models, valid now.
         default_policy: of every namespace the file does not name.
@@ -183,6 +186,7 @@ class Settings:
     policies: Mapping[str, NamespacePolicy] = field(default_factory=dict)
     is_closed: bool = False
     access_keys: tuple[AccessKey, ...] = ()
+    wants_keys: bool = False
     path: Path | None = None
     warnings: tuple[Mistake, ...] = ()
 
