@@ -50,7 +50,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="that it speaks for; may be repeated; * for all (default: default)",
     )
+    key.add_argument("--user", default="", help="of all its requests; another is refused")
     key.add_argument("--admin", action="store_true", help="it may also invalidate and set modes")
+    key.add_argument("--metrics", action="store_true", help="it reads the metrics page, no more")
     key.set_defaults(run=_key)
 
     report = commands.add_parser("report", help="show what was spent, saved and wasted")
@@ -151,21 +153,25 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
 
 def _settings(args: argparse.Namespace) -> Settings | None:
     """Load the settings, with what the command line says instead; None after saying why not."""
+    try:
+        return load(args.config, os.environ, overrides=_overrides(args))
+    except SettingsError as error:
+        print(f"scrimp: {error}", file=sys.stderr)
+        return None
+
+
+def _overrides(args: argparse.Namespace) -> dict[str, object]:
+    """Return what the command line says instead of the file."""
     stated = {
         "service.listen": "listen",
         "http.listen": "http",
         "service.data_folder": "data_folder",
     }
-    overrides = {
+    return {
         key: value
         for key, name in stated.items()
         if (value := getattr(args, name, None)) is not None
     }
-    try:
-        return load(args.config, os.environ, overrides=overrides)
-    except SettingsError as error:
-        print(f"scrimp: {error}", file=sys.stderr)
-        return None
 
 
 def _serve(args: argparse.Namespace) -> int:
@@ -174,6 +180,7 @@ def _serve(args: argparse.Namespace) -> int:
     from cache.errors import CacheError
     from router.ledger.errors import LedgerError
     from router.serve import serve_forever
+    from router.settings.source import Source
 
     logging.basicConfig(
         level=args.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -184,7 +191,7 @@ def _serve(args: argparse.Namespace) -> int:
     for warning in settings.warnings:
         logging.getLogger("scrimp").warning("%s", warning)
     try:
-        uvloop.run(serve_forever(settings))
+        uvloop.run(serve_forever(settings, Source.find(args.config, os.environ, _overrides(args))))
     except (CacheError, LedgerError, OSError) as error:
         print(f"scrimp: {error}", file=sys.stderr)
         return 1
@@ -200,7 +207,13 @@ def _check(args: argparse.Namespace) -> int:
 def _key(args: argparse.Namespace) -> int:
     from router.commands.key import key
 
-    return key(args.name, args.namespace, is_admin=args.admin)
+    return key(
+        args.name,
+        args.namespace,
+        is_admin=args.admin,
+        is_for_metrics=args.metrics,
+        user=args.user,
+    )
 
 
 def _report(args: argparse.Namespace) -> int:

@@ -25,6 +25,8 @@ from router.types import Answer, ChatRequest, Completion, Face, Routing, Usage
 
 _MAX_EMBEDDINGS = 10_000  # about 20 MB; older tickets are encoded again when they come back
 
+Embeddings = OrderedDict[bytes, Embedding]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TicketOut:
@@ -83,6 +85,7 @@ class Advisor:
         pipeline: what both doors share.
         price: (model, usage) to nano-dollars, None when unknown.
         retries: joins requests of the same id.
+        embeddings: of the texts that tickets are out for, by the ticket's digest; None: of none.
     """
 
     def __init__(
@@ -90,11 +93,12 @@ class Advisor:
         pipeline: Pipeline,
         price: Callable[[str, Usage], int | None],
         retries: Retries,
+        embeddings: Embeddings | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._price = price
         self._retries = retries
-        self._embeddings: OrderedDict[bytes, Embedding] = OrderedDict()
+        self._embeddings = OrderedDict() if embeddings is None else embeddings
         self._storing: set[asyncio.Task[Stored]] = set()
 
     async def look_up(

@@ -2,6 +2,8 @@
 
 ``build`` gives an ``App`` that is not yet running: ``await app.start()`` opens and loads, ``await
 app.close()`` drains and closes. Benchmarks, replay and tests use it without a server.
+
+What follows from the settings is made in ``router.terms``, which puts others in their place.
 """
 
 from __future__ import annotations
@@ -28,17 +30,14 @@ from classifier.encoder import OnnxEncoder
 from classifier.errors import ArtifactError
 from classifier.pair import PairModel
 from classifier.rules import RuleScorer
-from router.accounts import Accountant
 from router.advisor import Advisor
 from router.assurance import Assurance
 from router.audits import Audits
-from router.choose import Chooser, Pool
 from router.churn import Churn
 from router.comparator import Comparator
 from router.conversations import Conversations
-from router.decision import Decider
 from router.embeddings import Embeddings
-from router.fallback import CircuitRule, Fallback, Patience, Upstream
+from router.fallback import Adapters
 from router.gateway import Gateway
 from router.ledger.errors import LedgerError
 from router.ledger.sqlite_ledger import SqliteLedger
@@ -51,10 +50,8 @@ from router.providers.anthropic import AnthropicProvider
 from router.providers.gemini import GeminiProvider
 from router.providers.openai import OpenAIProvider
 from router.providers.scripted import ScriptedProvider
-from router.reuse import Reuse
-from router.scales import Scale
 from router.settings import Key, NamespacePolicy, Settings
-from router.types import Mode
+from router.terms import InUse, Lasting, fallback_of, terms_of
 from router.understand import Ask, Scorer, Understand, Understanding
 
 _log = logging.getLogger(__name__)
@@ -75,8 +72,8 @@ class App:
     """The running parts, joined. Made by ``build``.
 
     Attributes:
-        settings, gateway, advisor, operations, audits, embeddings, metrics, cache, ledger,
-            pipeline: the parts.
+        terms: what requests go by; the parts of those that come now are told by name as well.
+        audits, embeddings, metrics, cache, ledger: the parts that last.
         notices: what is degraded from the start, in words; empty when all is well.
     """
 
@@ -87,11 +84,9 @@ class App:
         *,
         now_s: Callable[[], float] = time.time,
     ) -> None:
-        self.settings = settings
         self.notices: list[str] = []
         self.metrics = Metrics()
         self._now_s = now_s
-        self._modes: dict[str, Mode] = {}
         self._tasks: list[asyncio.Task[None]] = []
         with ExitStack() as opened:  # what is open is closed where a later part cannot be made
             self._folder = opened.enter_context(DataFolder(settings.service.data_folder))
@@ -112,7 +107,6 @@ class App:
                 now_s=now_s,
             )
             rules = RuleScorer(model.tiers) if model else RuleScorer()
-            scorer: Scorer = model or rules
             self.cache = SemanticCache(
                 encoder,
                 verifier,
@@ -128,7 +122,7 @@ class App:
             understand = Understand(
                 encoder,
                 self.cache,
-                None if scorer is rules else scorer,
+                model,
                 rules,
                 self.metrics.degraded,
             )
@@ -140,35 +134,24 @@ class App:
                 name="understand",
             )
             opened.callback(self._batcher.shut)
-            self._upstreams = _upstreams(settings, providers)
-            churn = Churn(self.metrics.partition_churn)
-
-            def on_miss(namespace: str, reuse: Reuse) -> None:
-                churn.note(namespace, reuse)
-
-            pool = Pool.of(settings)
-            scale = Scale(pool, scorer)
-            conversations = Conversations(now_s)
-            decider = Decider(
-                settings=settings,
-                modes=self._modes,
+            self._retries = Retries(self.ledger, self._now_ms)
+            self._lasting = Lasting(
                 cache=self.cache,
-                understand=self._batcher.submit,
-                rules=lambda ask: _by_rules(rules, ask),
-                choice=Chooser(pool, scale.p_adequate, scale.typical()),
-                point=self.point,
-                now_s=now_s,
-                on_degraded=self.metrics.degraded,
-                on_miss=on_miss,
-                held=conversations.of,
-            )
-            fallback = Fallback(
-                self._upstreams,
-                _patience(settings),
-                settings.prices.cost_nanos,
+                ledger=self.ledger,
+                evidence=self.assurance,
                 metrics=self.metrics,
+                retries=self._retries,
+                modes={},
+                scorer=model or rules,
+                understand=self._batcher.submit,
+                by_rules=lambda ask: _by_rules(rules, ask),
+                point=self.point,
+                churn=Churn(self.metrics.partition_churn),
+                conversations=Conversations(now_s),
                 now_s=now_s,
             )
+            self._adapters = Adapters(open_provider, providers)
+            fallback = fallback_of(settings, self._adapters, self._lasting)
             self.audits = Audits(
                 settings=settings,
                 comparator=Comparator(None if encoder is None else encoder.encode),
@@ -180,36 +163,42 @@ class App:
                 metrics=self.metrics,
                 now_s=now_s,
             )
-            self.pipeline = Pipeline(
-                settings=settings,
-                decider=decider,
-                cache=self.cache,
-                ledger=self.ledger,
-                accountant=Accountant(settings.routing.baseline, settings.prices.cost_nanos, now_s),
-                audits=self.audits,
-                conversations=conversations,
-                metrics=self.metrics,
-                now_s=now_s,
-            )
-            self._retries = Retries(self.ledger, self.pipeline.now_ms)
-            self.gateway = Gateway(self.pipeline, fallback, self._retries)
-            self.advisor = Advisor(self.pipeline, settings.prices.cost_nanos, self._retries)
-            self.operations = Operations(
-                settings=settings,
-                modes=self._modes,
-                cache=self.cache,
-                ledger=self.ledger,
-                churn=churn,
-                evidence=self.assurance,
-                metrics=self.metrics,
-                now_s=now_s,
-            )
+            first = terms_of(settings, self._lasting, fallback, self.audits)
+            self.terms = InUse(first, self._lasting, self._adapters, self.audits)
             self.metrics.watch(Watched.CACHE_ENTRIES, lambda: self.cache.stats().n_entries)
             self.metrics.watch(Watched.CACHE_BYTES, lambda: self.cache.stats().n_bytes)
             self.metrics.watch(Watched.LEDGER_QUEUE, lambda: self.ledger.stats().n_waiting)
             self.metrics.watch(Watched.CACHE_QUEUE, lambda: store.writer.stats().n_waiting)
             self.metrics.watch(Watched.CHECKS_QUEUE, lambda: len(self.audits))
             opened.pop_all()
+
+    @property
+    def settings(self) -> Settings:
+        """In use now."""
+        return self.terms.now.settings
+
+    @property
+    def gateway(self) -> Gateway:
+        """By the terms of now."""
+        return self.terms.now.gateway
+
+    @property
+    def advisor(self) -> Advisor:
+        """By the terms of now."""
+        return self.terms.now.advisor
+
+    @property
+    def operations(self) -> Operations:
+        """By the terms of now."""
+        return self.terms.now.operations
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """By the terms of now."""
+        return self.terms.now.pipeline
+
+    def _now_ms(self) -> int:
+        return int(self._now_s() * 1e3)
 
     async def start(self) -> None:
         """Load the cache and the modes; exact and near lookups work when this returns.
@@ -218,7 +207,7 @@ class App:
             CacheError, LedgerError: the data cannot be read; the message says what to do.
         """
         await self.cache.start()
-        self._modes.update(await self.ledger.modes())
+        self._lasting.modes.update(await self.ledger.modes())
         await self.assurance.load()
         await self.audits.start()
         gc.collect()
@@ -235,16 +224,13 @@ class App:
             last_first.callback(self._folder.close)
             last_first.push_async_callback(self.ledger.aclose)
             last_first.push_async_callback(self.cache.close)
-            ways = [way for model in self._upstreams.values() for way in model]
-            for provider in {id(way.provider): way.provider for way in ways}.values():
-                last_first.push_async_callback(provider.close)
+            last_first.push_async_callback(self._adapters.close_but, ())
             last_first.push_async_callback(self._batcher.close)
             last_first.callback(self.embeddings.close)
             last_first.push_async_callback(self._end_tasks)
             last_first.push_async_callback(self.audits.stop)
             last_first.push_async_callback(self._retries.stop)
-            last_first.push_async_callback(self.advisor.stop)
-            last_first.push_async_callback(self.gateway.stop)
+            last_first.push_async_callback(self.terms.stop)
 
     async def _end_tasks(self) -> None:
         for task in self._tasks:
@@ -306,7 +292,7 @@ class App:
         while True:
             n_expired = 0
             try:
-                n_expired = await self.ledger.expire_tickets(self.pipeline.now_ms())
+                n_expired = await self.ledger.expire_tickets(self._now_ms())
                 self.metrics.tickets_expired(n_expired)
             except Exception:  # noqa: BLE001  the outermost edge of this task
                 _log.exception("expired tickets could not be closed; trying again")
@@ -344,35 +330,6 @@ def _by_rules(rules: Scorer, ask: Ask) -> Understanding:
     )
 
 
-def _upstreams(
-    settings: Settings, replaced: Mapping[str, Provider] | None
-) -> dict[str, list[Upstream]]:
-    """Return the ways to every model: one for each key of its provider, each with an adapter."""
-    adapters = {
-        name: [
-            (key, (replaced or {}).get(name) or open_provider(settings, name, key))
-            for key in spec.keys
-        ]
-        for name, spec in settings.providers.items()
-    }
-    return {
-        model.name: [
-            Upstream(
-                model=model.name,
-                provider_name=model.provider,
-                provider=adapter,
-                provider_model=model.provider_model,
-                key_name=key.env,
-                weight=key.weight,
-                max_in_flight=settings.providers[model.provider].max_connections,
-                max_waiting=settings.providers[model.provider].max_waiting,
-            )
-            for key, adapter in adapters[model.provider]
-        ]
-        for model in settings.models.values()
-    }
-
-
 def open_provider(settings: Settings, name: str, key: Key) -> Provider:
     """Return the adapter of a configured provider under one of its keys; the caller closes it."""
     spec = settings.providers[name]
@@ -380,25 +337,3 @@ def open_provider(settings: Settings, name: str, key: Key) -> Provider:
         return ScriptedProvider(wait_ms=20.0)
     adapter = _ADAPTERS[spec.kind]
     return adapter(spec.base_url, key.secret.reveal, max_connections=spec.max_connections)
-
-
-def _patience(settings: Settings) -> Patience:
-    routing = settings.routing
-    return Patience(
-        connect_s=routing.connect_s,
-        first_token_s=routing.first_token_s,
-        total_s=routing.total_s,
-        max_attempts=routing.max_attempts,
-        tries_per_model=routing.tries_per_model,
-        backoff_s=routing.backoff_s,
-        max_backoff_s=routing.max_backoff_s,
-        between_tokens_s=routing.between_tokens_s,
-        retry_share=routing.retry_share,
-        retry_burst=routing.retry_burst,
-        hedge_after_s=routing.hedge_after_s,
-        circuit=CircuitRule(
-            failures=routing.circuit_failures,
-            open_s=routing.circuit_open_s,
-            max_open_s=routing.circuit_max_open_s,
-        ),
-    )

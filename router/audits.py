@@ -204,6 +204,7 @@ class Audits:
             settings.audits.max_waiting
         )
         self._workers: list[asyncio.Task[None]] = []
+        self._knows_today = False
         self._comparing = asyncio.Semaphore(1)
         self._out: OrderedDict[bytes, Reserved] = OrderedDict()
 
@@ -217,13 +218,30 @@ class Audits:
         Raises:
             LedgerUnavailable: the ledger cannot be read.
         """
-        policies = (self._settings.default_policy, *self._settings.policies.values())
-        if any(policy.audit_share for policy in policies):
-            today = SavingsQuery(since_ms=self._allowance.day() * DAY_S * 1_000)
-            totals = (await self._ledger.savings(today)).totals
-            saved = dict(totals.saved_by_cause).get(Cause.AUDIT.value, 0)
-            self._allowance.used_before(-saved)
+        await self.prepare(self._settings)
         self._workers = [asyncio.create_task(self._work()) for _ in range(_WORKERS)]
+
+    async def prepare(self, settings: Settings) -> None:
+        """Read what audits cost today so far, where settings want any and it is not known yet.
+
+        Raises:
+            LedgerUnavailable: the ledger cannot be read.
+        """
+        policies = (settings.default_policy, *settings.policies.values())
+        if self._knows_today or not any(policy.audit_share for policy in policies):
+            return
+        today = SavingsQuery(since_ms=self._allowance.day() * DAY_S * 1_000)
+        totals = (await self._ledger.savings(today)).totals
+        saved = dict(totals.saved_by_cause).get(Cause.AUDIT.value, 0)
+        self._allowance.used_before(-saved)
+        self._knows_today = True
+
+    def go_by(self, settings: Settings, fallback: Fallback) -> None:
+        """Go by other settings from now on, ``prepare`` awaited; audits that run end as begun."""
+        self._settings = settings
+        self._fallback = fallback
+        self._price = settings.prices.cost_nanos
+        self._allowance.go_by(round(settings.audits.budget_usd_per_day * NANOS_PER_USD))
 
     async def stop(self) -> None:
         """Break off; calls in flight are written off as cancelled, what waits is not done."""
@@ -410,13 +428,15 @@ class Audits:
         walk = Walk()
         line = self.audit_line(audit.hit)
         answers: list[Answer] = []
+        fallback = self._fallback  # the same to the end, whatever becomes of the settings
         try:
-            for _ in range(1 + audit.is_twin):
-                async for event in self._fallback.call(
-                    (line.model,), audit.request, walk, is_streamed=False
-                ):
-                    if isinstance(event, Completion):
-                        answers.append(event.answer)
+            with fallback.held():
+                for _ in range(1 + audit.is_twin):
+                    async for event in fallback.call(
+                        (line.model,), audit.request, walk, is_streamed=False
+                    ):
+                        if isinstance(event, Completion):
+                            answers.append(event.answer)
         except asyncio.CancelledError:
             walk.close_running("cancelled")
             line = self._closed(replace(line, status="Cancelled"), walk, audit.reserved)

@@ -198,6 +198,7 @@ class Decider:
         on_degraded: told which part failed.
         on_miss: told of every lookup that found nothing, to name causes of changed partitions.
         held: the model that a request's conversation is with, None where nobody knows.
+        repeats: who asked what just now; None: nobody yet.
     """
 
     def __init__(
@@ -214,6 +215,7 @@ class Decider:
         on_degraded: Callable[[str], None],
         on_miss: Callable[[str, Reuse], None],
         held: Callable[[ChatRequest], Held | None] = lambda _: None,
+        repeats: Repeats | None = None,
     ) -> None:
         self._settings = settings
         self._modes = modes
@@ -226,7 +228,7 @@ class Decider:
         self._on_degraded = on_degraded
         self._on_miss = on_miss
         self._held = held
-        self._repeats = Repeats()
+        self._repeats = Repeats() if repeats is None else repeats
 
     async def decide(self, request: ChatRequest) -> Decision:
         """Decide on a request.

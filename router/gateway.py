@@ -111,23 +111,24 @@ class Gateway:
     async def _complete(
         self, request: ChatRequest, once: Once[Answered] | None, is_streamed: bool
     ) -> AsyncIterator[Event]:
-        decision, hit = await self._pipeline.decide(request, Face.GATEWAY)
-        key = None if hit else _sharing_key(decision)
-        running = self._calls.find(key) if key else None
-        if hit is None and running is None:
-            decision, hit = await self._pipeline.again(decision)
+        with self._fallback.held():  # settings may change while this runs
+            decision, hit = await self._pipeline.decide(request, Face.GATEWAY)
+            key = None if hit else _sharing_key(decision)
             running = self._calls.find(key) if key else None
-        if hit is not None:
-            events = self._replay(decision, hit, once, is_streamed)
-        elif running is not None:
-            events = self._join(decision, running, once, is_streamed)
-        else:
-            events = self._lead(decision, once, is_streamed)
-            if key:
-                events = self._calls.start(key, events, ends_at=request.deadline_at).listen()
-        async with aclosing(events):
-            async for event in events:
-                yield event
+            if hit is None and running is None:
+                decision, hit = await self._pipeline.again(decision)
+                running = self._calls.find(key) if key else None
+            if hit is not None:
+                events = self._replay(decision, hit, once, is_streamed)
+            elif running is not None:
+                events = self._join(decision, running, once, is_streamed)
+            else:
+                events = self._lead(decision, once, is_streamed)
+                if key:
+                    events = self._calls.start(key, events, ends_at=request.deadline_at).listen()
+            async with aclosing(events):
+                async for event in events:
+                    yield event
 
     async def _replay(
         self, decision: Decision, hit: Completion, once: Once[Answered] | None, is_streamed: bool

@@ -31,6 +31,9 @@ _MAX_CALLERS = 10_000
 _MAX_MODES = 10_000
 _DAY_MS = 86_400_000
 
+Spoken = OrderedDict[str, deque[float]]
+"""By caller, the seconds at which it gave feedback lately."""
+
 FEEDBACK_WEIGHT = 0.25
 """What one word counts as evidence, where a hit audited at random counts one over its propensity,
 so at least 1: callers mostly say nothing, and say it of wrong answers more than of right ones."""
@@ -58,6 +61,7 @@ class Operations:
         evidence: told what callers say of near-duplicate hits; None: nobody is.
         metrics: counts.
         now_s: seconds since the epoch.
+        spoken: when each caller gave feedback lately; None: nobody has.
     """
 
     def __init__(
@@ -71,6 +75,7 @@ class Operations:
         evidence: Evidence | None,
         metrics: Metrics,
         now_s: Callable[[], float],
+        spoken: Spoken | None = None,
     ) -> None:
         self._settings = settings
         self._modes = modes
@@ -80,7 +85,7 @@ class Operations:
         self._evidence = evidence
         self._metrics = metrics
         self._now_s = now_s
-        self._feedback_times: OrderedDict[str, deque[float]] = OrderedDict()
+        self._feedback_times = OrderedDict() if spoken is None else spoken
 
     async def feedback(
         self, response_id: str, kind: FeedbackKind, note: str, *, namespace: str, caller: str

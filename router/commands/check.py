@@ -100,7 +100,9 @@ def _tls(tls: TlsTable) -> str:
 
 
 def _access(key: AccessKey) -> str:
-    return f"{key.name} ({', '.join(sorted(key.roles))}) for {', '.join(sorted(key.namespaces))}"
+    user = f", user {key.user}" if key.user else ""
+    roles, names = ", ".join(sorted(key.roles)), ", ".join(sorted(key.namespaces))
+    return f"{key.name} ({roles}) for {names}{user}"
 
 
 def _key(key: Key) -> str:

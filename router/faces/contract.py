@@ -67,6 +67,7 @@ class Contract:
         gateway, advisor, operations: what does it.
         limits: what requests are held to.
         models: the names that a request's own baseline may have.
+        stopping: set when the streams that would go on for ever shall end.
     """
 
     def __init__(
@@ -77,21 +78,15 @@ class Contract:
         limits: Limits,
         *,
         models: Collection[str],
+        stopping: asyncio.Event,
     ) -> None:
         self._gateway = gateway
         self._advisor = advisor
         self._operations = operations
         self._limits = limits
         self._models = models
-        self._is_stopping = asyncio.Event()
-
-    def stop(self) -> None:
-        """End the streams that would go on for ever."""
-        self._is_stopping.set()
-
-    def unary(self) -> Mapping[str, Unary]:
-        """Return the handlers of methods with one response, by full name."""
-        return {
+        self._is_stopping = stopping
+        self._unary: Mapping[str, Unary] = {
             "/scrimp.v1.Gateway/Complete": self.complete,
             "/scrimp.v1.Advisor/LookUp": self.look_up,
             "/scrimp.v1.Advisor/Store": self.store,
@@ -101,13 +96,18 @@ class Contract:
             "/scrimp.v1.Admin/GetMode": self.get_mode,
             "/scrimp.v1.Savings/GetSavings": self.get_savings,
         }
-
-    def streamed(self) -> Mapping[str, Streamed]:
-        """Return the handlers of methods with a stream of responses, by full name."""
-        return {
+        self._streamed: Mapping[str, Streamed] = {
             "/scrimp.v1.Gateway/StreamComplete": self.stream_complete,
             "/scrimp.v1.Savings/WatchSavings": self.watch_savings,
         }
+
+    def unary(self) -> Mapping[str, Unary]:
+        """Return the handlers of methods with one response, by full name."""
+        return self._unary
+
+    def streamed(self) -> Mapping[str, Streamed]:
+        """Return the handlers of methods with a stream of responses, by full name."""
+        return self._streamed
 
     async def complete(
         self, call: Call[gateway_pb2.CompleteRequest]
@@ -289,7 +289,7 @@ class Contract:
         wire: savings_pb2.SavingsFilter = call.wire.filter
         return SavingsQuery(
             namespace=call.access.sums(wire.namespace),
-            user=wire.user,
+            user=call.access.user(wire.user),
             feature=wire.feature,
             conversation=wire.conversation,
             since_ms=wire.since_ms if wire.HasField("since_ms") else None,

@@ -26,6 +26,10 @@ class Edge:
         self._is_idle.set()
         self.n_running = 0
 
+    def go_by(self, limits: Limits) -> None:
+        """Hold calls that come from now on to other limits."""
+        self._limits = limits
+
     @property
     def is_closed(self) -> bool:
         """Whether new calls are refused."""

@@ -38,10 +38,10 @@ class Door(grpc.aio.ServerInterceptor):
     """Stands before all services, those that are added one day included.
 
     Args:
-        keys: that are known.
+        keys: those that are known now.
     """
 
-    def __init__(self, keys: Keys) -> None:
+    def __init__(self, keys: Callable[[], Keys]) -> None:
         self._keys = keys
 
     async def intercept_service(
@@ -53,7 +53,7 @@ class Door(grpc.aio.ServerInterceptor):
         details = handler_call_details
         if not details.method.startswith(_OPEN):
             try:
-                admit(self._keys, details.invocation_metadata)
+                admit(self._keys(), details.invocation_metadata)
             except Unauthenticated as error:
                 return _refusing(str(error))
         return await continuation(details)

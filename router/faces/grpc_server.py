@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Generic, Protocol, TypeVar, cast
@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError, Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from router.errors import InvalidRequest, RouterError
+from router.errors import InvalidRequest, RouterError, Unauthenticated
 from router.faces.bounds import read_name
 from router.faces.edge import Edge
 from router.faces.grpc_door import admit, said
@@ -86,47 +86,65 @@ class Handlers(Protocol):
         """Handlers of methods with a stream of responses."""
 
 
+class Serving(Protocol):
+    """What a call goes by, from its beginning to its end; see ``router.faces.desk``."""
+
+    @property
+    def contract(self) -> Handlers:
+        """The handlers."""
+
+    @property
+    def keys(self) -> Keys:
+        """The keys that callers come with."""
+
+    @property
+    def limits(self) -> Limits:
+        """What requests are held to."""
+
+    def held(self) -> AbstractContextManager[None]:
+        """Keep what a call needs while the block runs."""
+
+
 class Calls:
     """Wraps handlers with what gRPC asks of every call: deadlines, and errors made statuses.
 
     Args:
         edge: counts the calls in flight.
-        limits: from the settings.
-        keys: that callers come with.
+        now: what a call that comes now goes by.
     """
 
-    def __init__(self, edge: Edge, limits: Limits, keys: Keys) -> None:
+    def __init__(self, edge: Edge, now: Callable[[], Serving]) -> None:
         self._edge = edge
-        self._limits = limits
-        self._keys = keys
+        self._now = now
 
-    def unary(self, handler: Unary) -> Callable[[Message | Malformed, Context], Awaitable[Any]]:
-        """Wrap a handler with one response."""
+    def unary(self, path: str) -> Callable[[Message | Malformed, Context], Awaitable[Any]]:
+        """Return what answers a method with one response."""
 
         async def answer(wire: Message | Malformed, context: Context) -> Any:  # noqa: ANN401
+            serving = self._now()
             try:
-                with self._edge.passing():
-                    call = self._call(wire, context)
-                    async with asyncio.timeout(self._time_left(context)):
-                        return await handler(call)
+                with self._edge.passing(), serving.held():
+                    call = _call(serving, wire, context)
+                    async with asyncio.timeout(_time_left(serving, context)):
+                        return await serving.contract.unary()[path](call)
             except Exception as error:  # noqa: BLE001  the outermost edge
                 await _abort(context, error)
 
         return answer
 
-    def streamed(
-        self, handler: Streamed, *, is_endless: bool = False
-    ) -> Callable[[Message | Malformed, Context], Any]:
-        """Wrap a handler with a stream of responses; an endless one gets no deadline of ours."""
+    def streamed(self, path: str) -> Callable[[Message | Malformed, Context], Any]:
+        """Return what answers a method with a stream of responses."""
 
         async def answer(wire: Message | Malformed, context: Context) -> AsyncIterator[Any]:
+            serving = self._now()
             try:
-                with self._edge.passing():
-                    call = self._call(wire, context)
-                    ends = asyncio.get_running_loop().time() + self._time_left(context)
+                with self._edge.passing(), serving.held():
+                    call = _call(serving, wire, context)
+                    ends = asyncio.get_running_loop().time() + _time_left(serving, context)
+                    handler = serving.contract.streamed()[path]
                     async with aclosing(cast("Any", handler(call))) as events:
                         while True:
-                            async with asyncio.timeout_at(None if is_endless else ends):
+                            async with asyncio.timeout_at(ends):
                                 event = await anext(events, None)
                             if event is None:
                                 break
@@ -136,19 +154,52 @@ class Calls:
 
         return answer
 
-    def _call(self, wire: Message | Malformed, context: Context) -> Call[Any]:
-        metadata = context.invocation_metadata()
-        access = admit(self._keys, metadata)
-        if isinstance(wire, Malformed):
-            raise InvalidRequest(wire.reason)
-        stated = read_name(said(metadata, CALLER_KEY), f"metadata {CALLER_KEY}", self._limits)
-        deadline_at = time.monotonic() + self._time_left(context)
-        return Call(wire=wire, caller=access.caller(stated), access=access, deadline_at=deadline_at)
+    def endless(self, path: str) -> Callable[[Message | Malformed, Context], Any]:
+        """Return what answers a method whose stream goes on: it gets no deadline of ours.
 
-    def _time_left(self, context: Context) -> float:
-        left = context.time_remaining()
-        most = self._limits.default_deadline_s
-        return most if left is None else left
+        Its key may be taken back meanwhile, so that its rights are looked up at every response.
+        """
+
+        async def answer(wire: Message | Malformed, context: Context) -> AsyncIterator[Any]:
+            serving = self._now()
+            try:
+                with self._edge.passing():
+                    call = _call(serving, wire, context)
+                    handler = serving.contract.streamed()[path]
+                    async with aclosing(cast("Any", handler(call))) as events:
+                        async for event in events:
+                            _check_still(self._now().keys, call, context)
+                            yield event
+            except Exception as error:  # noqa: BLE001  the outermost edge
+                await _abort(context, error)
+
+        return answer
+
+
+def _call(serving: Serving, wire: Message | Malformed, context: Context) -> Call[Any]:
+    metadata = context.invocation_metadata()
+    access = admit(serving.keys, metadata)
+    if isinstance(wire, Malformed):
+        raise InvalidRequest(wire.reason)
+    stated = read_name(said(metadata, CALLER_KEY), f"metadata {CALLER_KEY}", serving.limits)
+    deadline_at = time.monotonic() + _time_left(serving, context)
+    return Call(wire=wire, caller=access.caller(stated), access=access, deadline_at=deadline_at)
+
+
+def _time_left(serving: Serving, context: Context) -> float:
+    left = context.time_remaining()
+    most = serving.limits.default_deadline_s
+    return most if left is None else left
+
+
+def _check_still(keys: Keys, call: Call[Any], context: Context) -> None:
+    """Check that a caller may still what it might when it began.
+
+    Raises:
+        Unauthenticated: its key is gone, or stands for something else now.
+    """
+    if not admit(keys, context.invocation_metadata()).is_as(call.access):
+        raise Unauthenticated("what the key may has changed; call again")
 
 
 async def _abort(context: Context, error: Exception) -> None:
@@ -188,10 +239,15 @@ def parser(message_class: type[M]) -> Callable[[bytes], M | Malformed]:
 def register(server: grpc.aio.Server, handlers: Handlers, calls: Calls) -> None:
     """Add every service of the contract to a server, with health and reflection.
 
+    Args:
+        server: not yet started.
+        handlers: of now; later ones are of the same methods.
+        calls: wraps them.
+
     Raises:
         KeyError: a method of the contract has no handler.
     """
-    unary, streamed = handlers.unary(), handlers.streamed()
+    known = {**handlers.unary(), **handlers.streamed()}
     names = []
     for module in _MODULES:
         for service in module.DESCRIPTOR.services_by_name.values():
@@ -199,15 +255,18 @@ def register(server: grpc.aio.Server, handlers: Handlers, calls: Calls) -> None:
             methods = {}
             for method in service.methods:
                 path = f"/{service.full_name}/{method.name}"
+                if path not in known:
+                    raise KeyError(path)
                 parse = parser(method.input_type._concrete_class)
                 write = method.output_type._concrete_class.SerializeToString
                 if method.server_streaming:
+                    answer = calls.endless if path in _ENDLESS else calls.streamed
                     methods[method.name] = grpc.unary_stream_rpc_method_handler(
-                        calls.streamed(streamed[path], is_endless=path in _ENDLESS), parse, write
+                        answer(path), parse, write
                     )
                 else:
                     methods[method.name] = grpc.unary_unary_rpc_method_handler(
-                        calls.unary(unary[path]), parse, write
+                        calls.unary(path), parse, write
                     )
             server.add_generic_rpc_handlers(
                 (grpc.method_handlers_generic_handler(service.full_name, methods),)

@@ -46,6 +46,40 @@ class Access:
             )
         return self._key.name
 
+    def user(self, stated: str) -> str:
+        """Return whom a request is of: the key's user, or whom it names where the key has none.
+
+        Raises:
+            NotPermitted: it names another than the key's.
+        """
+        bound = "" if self._key is None else self._key.user
+        if not bound:
+            return stated
+        if stated not in ("", bound):
+            raise NotPermitted(
+                f"this key's user is {bound!r}, and the request names another; leave the user out"
+            )
+        return bound
+
+    def reads_metrics(self) -> None:
+        """Let pass who may read the metrics page, which tells of all namespaces.
+
+        Raises:
+            NotPermitted: the key has not the role, or not for all of them.
+        """
+        if self._key is None:
+            return
+        self._check_role(self._key, ("metrics", "admin"))
+        if EVERY_NAMESPACE not in self._key.namespaces:
+            raise NotPermitted(
+                f"the metrics tell of all namespaces, and the key {self._key.name!r} speaks for "
+                f"some; ask the operator for one with the role metrics"
+            )
+
+    def is_as(self, other: Access) -> bool:
+        """Tell whether another caller is the same one and may the same."""
+        return self._key == other._key
+
     def asks_for(self, stated: str) -> str:
         """Return the namespace of a request, of an answer handed back, or of feedback.
 
@@ -143,17 +177,19 @@ class Keys:
     """The keys that are known.
 
     Args:
-        keys: from the settings; empty: none is wanted.
+        keys: from the settings.
+        are_wanted: whether callers need one; None: where there are any.
     """
 
-    def __init__(self, keys: Sequence[AccessKey] = ()) -> None:
+    def __init__(self, keys: Sequence[AccessKey] = (), *, are_wanted: bool | None = None) -> None:
         self._keys = {key.digest: key for key in keys}
+        self._are_wanted = bool(keys) if are_wanted is None else are_wanted
         self._open = Access()
 
     @property
     def are_wanted(self) -> bool:
         """Whether callers need one."""
-        return bool(self._keys)
+        return self._are_wanted
 
     def admit(self, authorization: str, api_key: str = "") -> Access:
         """Return what a caller may.
@@ -167,7 +203,7 @@ class Keys:
         Raises:
             Unauthenticated: a key is wanted, and none that is known came.
         """
-        if not self._keys:
+        if not self._are_wanted:
             return self._open
         scheme, _, token = authorization.strip().partition(" ")
         token = token.strip() if scheme.lower() == _SCHEME else api_key.strip()

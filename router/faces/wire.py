@@ -74,7 +74,7 @@ def read_request(
     """Read and validate a request; ``deadline_at`` is when its caller stops waiting.
 
     Raises:
-        NotPermitted: its caller does not speak for its namespace.
+        NotPermitted: its caller does not speak for its namespace, or its user.
         InvalidRequest: says which field, what was seen, what is expected.
     """
     _check_size(wire, limits)
@@ -89,8 +89,8 @@ def read_request(
         sampling=_sampling(wire.sampling) if wire.HasField("sampling") else _NO_SAMPLING,
         reasoning=_reasoning(wire.reasoning) if wire.HasField("reasoning") else _NO_REASONING,
         attribution=(
-            _attribution(wire.attribution, limits)
-            if wire.HasField("attribution")
+            _attribution(wire.attribution, limits, access)
+            if wire.HasField("attribution") or access.user("")
             else _NO_ATTRIBUTION
         ),
         cache_control=(
@@ -240,9 +240,9 @@ def _reasoning(wire: pb.Reasoning) -> Reasoning:
     )
 
 
-def _attribution(wire: pb.Attribution, limits: Limits) -> Attribution:
+def _attribution(wire: pb.Attribution, limits: Limits, access: Access) -> Attribution:
     return Attribution(
-        user=read_name(wire.user, "attribution.user", limits),
+        user=access.user(read_name(wire.user, "attribution.user", limits)),
         feature=read_name(wire.feature, "attribution.feature", limits),
         task=read_name(wire.task, "attribution.task", limits),
         conversation=read_name(wire.conversation, "attribution.conversation", limits),

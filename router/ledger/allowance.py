@@ -38,6 +38,10 @@ class Allowance:
         """Return today, in days since the epoch."""
         return int(self._now_s() // DAY_S)
 
+    def go_by(self, nanos_per_day: int) -> None:
+        """Go by another sum from now on; what is used stays used."""
+        self._nanos_per_day = nanos_per_day
+
     def used_before(self, nanos: int) -> None:
         """Take what was spent today before this process began."""
         self._used += nanos

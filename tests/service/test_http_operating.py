@@ -24,7 +24,8 @@ ASKED = {"model": "auto", "messages": [{"role": "user", "content": PROMPT}]}
 async def test_health_is_served(http: aiohttp.ClientSession, path: str) -> None:
     """200 while calls are taken, whatever else is asked."""
     async with http.get(path) as response:
-        assert (response.status, await response.json()) == (200, {"status": "serving"})
+        told = {"status": "serving", "settings": "current"}
+        assert (response.status, await response.json()) == (200, told)
         assert response.headers["Server"] == "scrimp"
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import AsyncIterator
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -23,7 +25,7 @@ from service.harness import EXACT, MISS, Service, refused, report, serving
 from router.faces.grpc_server import _MODULES
 from router.ledger.tickets import TOKEN_BYTES
 from scrimp.client import Client, text_message
-from scrimp.v1 import admin_pb2, feedback_pb2
+from scrimp.v1 import admin_pb2, feedback_pb2, savings_pb2
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -31,7 +33,9 @@ PROMPT = "How do volcanoes form under the sea?"
 ASKED: Any = [{"role": "user", "content": PROMPT}]
 BODY = {"model": "auto", "messages": ASKED}
 
-ACME, BETA, BOTH, OPERATOR = (f"sk-scrimp-of-{name}" for name in ("acme", "beta", "both", "ops"))
+ACME, BETA, BOTH, OPERATOR, ADA, PAGE = (
+    f"sk-scrimp-of-{name}" for name in ("acme", "beta", "both", "ops", "ada", "page")
+)
 NEITHER = "sk-scrimp-of-nobody"
 KEYS = {
     ACME: ("acme-app", ["acme"], ["call"]),
@@ -49,6 +53,19 @@ roles = {roles}
 """
     for key, (name, namespaces, roles) in KEYS.items()
 )
+TABLES += f"""
+[[auth.keys]]
+name = "ada-app"
+sha256 = "{sha256(ADA.encode()).hexdigest()}"
+namespaces = ["acme"]
+user = "ada"
+
+[[auth.keys]]
+name = "page"
+sha256 = "{sha256(PAGE.encode()).hexdigest()}"
+namespaces = ["*"]
+roles = ["metrics"]
+"""
 
 UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED
 DENIED = grpc.StatusCode.PERMISSION_DENIED
@@ -58,7 +75,9 @@ INVALID = grpc.StatusCode.INVALID_ARGUMENT
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def guarded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
     """A service that wants keys."""
-    async with serving(tmp_path_factory.mktemp("keys") / "data", more=TABLES) as running:
+    folder = tmp_path_factory.mktemp("keys") / "data"
+    overrides = {"service.metrics_listen": "127.0.0.1:0"}
+    async with serving(folder, more=TABLES, overrides=overrides) as running:
         yield running
 
 
@@ -346,6 +365,95 @@ async def test_anthropics_client_comes_with_its_api_key(guarded: Service) -> Non
 
     errors = [error.value.body["error"]["type"] for error in (unknown, elsewhere)]  # type: ignore[index]
     assert errors == ["authentication_error", "permission_error"]
+
+
+async def test_a_key_bound_to_a_user_speaks_for_no_other_over_grpc(guarded: Service) -> None:
+    """Named or not its requests are that user's, and so are the savings it sees."""
+    async with client_of(guarded, ADA) as ada, client_of(guarded, ACME) as anyone:
+        await ada.complete("Whose request is this?")
+        await ada.complete(ada.request("And whose is this?", user="ada"))
+        await anyone.complete(anyone.request("And this one of Bob's?", user="bob"))
+        bobs = ada.request("May I be Bob?", user="bob")
+        with refused(DENIED, "'ada'", "leave the user out"):
+            await ada.complete(bobs)
+        with refused(DENIED, "'ada'"):
+            _ = [event async for event in ada.stream(bobs)]
+        with refused(DENIED, "'ada'"):
+            await ada.look_up(bobs)
+        own = await report(ada, "acme", "user")
+        all_of_them = await report(anyone, "acme", "user")
+        with refused(DENIED, "'ada'"):
+            await ada.savings.GetSavings(
+                savings_pb2.GetSavingsRequest(filter=savings_pb2.SavingsFilter(user="bob")),
+                metadata=ada.metadata,
+            )
+
+    assert [list(group.keys) for group in own.groups] == [["ada"]]
+    assert own.totals.n_requests == 2
+    assert {"ada", "bob"} <= {group.keys[0] for group in all_of_them.groups}
+
+
+async def test_a_key_bound_to_a_user_speaks_for_no_other_over_http(guarded: Service) -> None:
+    """By header, by metadata, and by the field that each API has for it."""
+    bob = {"x-scrimp-user": "bob"}
+    ways: list[tuple[str, dict[str, Any], dict[str, str]]] = [
+        ("/v1/chat/completions", BODY, bob),
+        ("/v1/chat/completions", BODY | {"metadata": bob}, {}),
+        ("/v1/chat/completions", BODY | {"user": "bob"}, {}),
+        ("/v1/responses", {"model": "auto", "input": PROMPT, "user": "bob"}, {}),
+        ("/v1/messages", BODY | {"max_tokens": 9, "metadata": {"user_id": "bob"}}, {}),
+        ("/v1/embeddings", {"model": "scrimp-encoder", "input": "text", "user": "bob"}, {}),
+    ]
+    statuses: dict[str, list[int]] = {"bob": [], "ada": []}
+    async with aiohttp.ClientSession(f"http://{guarded.running.http_address}") as http:
+        for path, body, headers in ways:
+            for user, seen in statuses.items():
+                named = json.loads(json.dumps([body, headers]).replace("bob", user))
+                bearer = {"Authorization": f"Bearer {ADA}"}
+                async with http.post(path, json=named[0], headers=bearer | named[1]) as response:
+                    seen.append(response.status)
+        foreign = BODY | {"metadata": {"user_id": "of the app's own making"}}
+        async with http.post(ways[0][0], json=foreign, headers=bearer) as response:
+            assert response.status == 200  # no user of ours: OpenAI's metadata are anything
+
+    assert statuses == {"bob": [403] * len(ways), "ada": [200] * len(ways)}
+
+
+async def test_answers_of_a_user_stay_with_the_key_bound_to_it(tmp_path: Path) -> None:
+    """Where answers are shared within a user only, whoever has no such key gets none of them."""
+    shared = TABLES + '[namespaces.acme]\nshare = "user"\n'
+    prompt = "What is in my contract?"
+    async with (
+        serving(tmp_path / "data", more=shared) as service,
+        client_of(service, ADA) as ada,
+        client_of(service, BOTH, "acme") as other,
+    ):
+        await ada.complete(prompt)
+        again = await ada.complete(prompt)
+        bobs = await other.complete(other.request(prompt, user="bob"))
+
+    assert again.report.cache.outcome == EXACT
+    assert bobs.report.cache.outcome == MISS
+
+
+async def test_the_metrics_page_wants_a_key_that_may_read_it(guarded: Service) -> None:
+    """One for that page, or an operator's of all namespaces; such a key does nothing else."""
+    statuses = {}
+    async with aiohttp.ClientSession(f"http://{guarded.running.metrics_address}") as http:
+        for key in ("", NEITHER, ACME, BETA, ADA, OPERATOR, PAGE):
+            headers = {"Authorization": f"Bearer {key}"} if key else {}
+            async with http.get("/metrics", headers=headers) as response:
+                statuses[key] = response.status
+                page = await response.text()
+    async with client_of(guarded, PAGE) as client:
+        with refused(DENIED, "role call"):
+            await client.complete(PROMPT)
+        with refused(DENIED, "role"):
+            await report(client, "")
+
+    expected = {"": 401, NEITHER: 401, ACME: 403, BETA: 403, ADA: 403, OPERATOR: 200, PAGE: 200}
+    assert statuses == expected
+    assert "scrimp_requests_total" in page
 
 
 async def test_over_http_health_alone_needs_no_key(guarded: Service) -> None:

@@ -105,6 +105,24 @@ async def test_callers_come_with_a_certificate_where_it_is_wanted(tmp_path: Path
                 await http_status(service, ours, nobody)
 
 
+async def test_the_metrics_page_is_encrypted_as_well(tmp_path: Path) -> None:
+    """What it tells is not for everyone on the way."""
+    ours = trustme.CA()
+    table = write(tmp_path / "tls", ours.issue_cert("127.0.0.1"))
+    overrides = {"service.metrics_listen": "127.0.0.1:0"}
+    context = ssl.create_default_context(cadata=pem(ours).decode())
+
+    async with (
+        serving(tmp_path / "data", more=table, overrides=overrides) as service,
+        aiohttp.ClientSession() as http,
+    ):
+        at = f"{service.running.metrics_address}/metrics"
+        async with http.get(f"https://{at}", ssl=context) as response:
+            assert response.status == 200
+        with pytest.raises(aiohttp.ClientError):
+            await http.get(f"http://{at}")
+
+
 async def test_changed_files_serve_the_next_connection(tmp_path: Path) -> None:
     """Certificate, key and the callers' roots are replaced while it runs, on both faces."""
     old, new = trustme.CA(), trustme.CA()

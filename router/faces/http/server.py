@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from hashlib import sha256
-from pathlib import Path
 from typing import Final
 
 from aiohttp import ClientConnectionResetError, web
@@ -21,20 +20,21 @@ from aiohttp import ClientConnectionResetError, web
 from router.embeddings import Embeddings
 from router.faces import reports
 from router.faces.bounds import check_chat
+from router.faces.desk import Desk, Desks
 from router.faces.edge import Edge
 from router.faces.http.api import Api, Asked, Body, Done, Replies
 from router.faces.http.bodies import check_counts, parse_body, read_body
 from router.faces.http.chat_completions import ChatCompletions
 from router.faces.http.embeddings import ENCODER, embedded
 from router.faces.http.messages import Messages
-from router.faces.http.names import ModelNames
 from router.faces.http.problems import HttpError, Problem, problem_of
 from router.faces.http.responses import Responses
-from router.faces.http.words import PREFIX, read_words, report_headers
-from router.faces.keys import Access, Keys
+from router.faces.http.words import PREFIX, check_user, read_words, report_headers
+from router.faces.keys import Access
+from router.faces.listening import ConnectionLimits, Listening, listen
 from router.faces.tls import Tls
 from router.faces.wire import read_answer, read_usage
-from router.gateway import Answered, Begun, Event, Gateway
+from router.gateway import Answered, Begun, Event
 from router.ledger.types import RequestKey
 from router.once import Once, Replayed
 from router.settings import Settings
@@ -47,19 +47,14 @@ _APIS: Final[Mapping[str, Api]] = {
     "/v1/responses": Responses(),
 }
 _USUAL: Final = _APIS["/v1/chat/completions"]
-_HANDSHAKE_S: Final = 10.0
 _HEALTH: Final = ("/health", "/healthz")
 _ACCESS: Final = web.RequestKey("access", Access)
+_DESK: Final = web.RequestKey("desk", Desk)
 _STREAM_HEADERS: Final = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-store",
     "X-Accel-Buffering": "no",  # a proxy that gathers a stream takes away what it is for
 }
-_REFUSED: Final = (
-    b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\n"
-    b"Connection: close\r\n\r\n"
-)
-
 # aiohttp quotes what it cannot parse in its log, and a broken request may hold prompts and keys.
 _silent = logging.getLogger(f"{__name__}.wire")
 _silent.addHandler(logging.NullHandler())
@@ -72,27 +67,21 @@ class HttpFace:
     """The handlers.
 
     Args:
-        gateway: answers chats.
+        desks: what each request goes by.
         embeddings: the built-in encoder.
         edge: counts the calls in flight, with those of the other faces.
-        settings: limits, models, and the tables ``[http]`` and ``[auth]``.
     """
 
-    def __init__(
-        self, gateway: Gateway, embeddings: Embeddings, edge: Edge, settings: Settings
-    ) -> None:
-        self._gateway = gateway
+    def __init__(self, desks: Desks, embeddings: Embeddings, edge: Edge) -> None:
+        self._desks = desks
         self._embeddings = embeddings
         self._edge = edge
-        self._limits = settings.limits
-        self._http = settings.http
-        self._names = ModelNames(settings)
-        self._keys = Keys(settings.access_keys)
 
     def application(self) -> web.Application:
         """Return the routes."""
         app = web.Application(
-            middlewares=[self._explained], client_max_size=self._limits.max_message_bytes
+            middlewares=[self._explained],
+            client_max_size=self._desks.now.limits.max_message_bytes,
         )
         app.on_response_prepare.append(_anonymous)
         for path, api in _APIS.items():
@@ -128,32 +117,35 @@ class HttpFace:
         return response
 
     def _admit(self, request: web.Request) -> None:
-        """Note what the caller may; only whether the service is well is told to anyone.
+        """Note what it goes by, and what the caller may; only health is told to anyone.
 
         Raises:
             Unauthenticated: a key is wanted, and none that is known came.
         """
+        desk = request[_DESK] = self._desks.now
         if request.path not in _HEALTH:
             headers = request.headers
-            request[_ACCESS] = self._keys.admit(
+            request[_ACCESS] = desk.keys.admit(
                 headers.get("Authorization", ""), headers.get("x-api-key", "")
             )
 
     def _chat(self, api: Api) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def answer(http: web.Request) -> web.StreamResponse:
-            with self._edge.passing():
-                raw = await read_body(http, self._http.body_s)
+            desk = http[_DESK]
+            with self._edge.passing(), desk.held():
+                raw = await read_body(http, desk.http.body_s)
                 body = await parse_body(raw)
-                check_counts(body, self._limits)
-                words = read_words(http.headers, body.get("metadata"), self._limits, http[_ACCESS])
-                asked = api.read(body, words, self._names)
-                check_chat(asked.request, self._limits)
+                check_counts(body, desk.limits)
+                words = read_words(http.headers, body.get("metadata"), desk.limits, http[_ACCESS])
+                asked = api.read(body, words, desk.names)
+                check_user(body, http.path, http[_ACCESS])
+                check_chat(asked.request, desk.limits)
                 once = _once(asked.request, http, raw)
-                within_s = self._http.timeout_s if words.timeout_s is None else words.timeout_s
+                within_s = desk.http.timeout_s if words.timeout_s is None else words.timeout_s
                 request = replace(asked.request, deadline_at=time.monotonic() + within_s)
                 # The port promises an iterator; every one that comes is a generator, and closes.
                 async with aclosing(
-                    self._gateway.complete(request, once, is_streamed=asked.is_streamed)  # type: ignore[type-var]
+                    desk.terms.gateway.complete(request, once, is_streamed=asked.is_streamed)  # type: ignore[type-var]
                 ) as events:
                     if asked.is_streamed:
                         return await _streamed(http, api.replies(asked), events, within_s)
@@ -163,24 +155,30 @@ class HttpFace:
         return answer
 
     async def _embed(self, http: web.Request) -> web.Response:
+        desk = http[_DESK]
         with self._edge.passing():
-            body: Body = await parse_body(await read_body(http, self._http.body_s))
-            check_counts(body, self._limits)
-            read_words(http.headers, body.get("metadata"), self._limits, http[_ACCESS])
-            async with asyncio.timeout(self._http.timeout_s):
+            body: Body = await parse_body(await read_body(http, desk.http.body_s))
+            check_counts(body, desk.limits)
+            read_words(http.headers, body.get("metadata"), desk.limits, http[_ACCESS])
+            check_user(body, http.path, http[_ACCESS])
+            async with asyncio.timeout(desk.http.timeout_s):
                 return web.json_response(await embedded(body, self._embeddings))
 
-    async def _list(self, _: web.Request) -> web.Response:
-        return web.json_response(self._names.listed(self._encoder))
+    async def _list(self, http: web.Request) -> web.Response:
+        return web.json_response(http[_DESK].names.listed(self._encoder))
 
     async def _describe(self, http: web.Request) -> web.Response:
-        return web.json_response(self._names.described(http.match_info["name"], self._encoder))
+        names = http[_DESK].names
+        return web.json_response(names.described(http.match_info["name"], self._encoder))
 
     async def _health(self, _: web.Request) -> web.Response:
-        """Tell whether calls are taken; as gRPC's health service does."""
+        """Tell whether calls are taken, as gRPC's health service does, and of the settings a word.
+
+        Which file that is and what is wrong in it is told in the log, and not to anyone who asks.
+        """
         if self._edge.is_closed:
             return web.json_response({"status": "stopping"}, status=503)
-        return web.json_response({"status": "serving"})
+        return web.json_response({"status": "serving", "settings": self._desks.settings_state})
 
     @property
     def _encoder(self) -> str:
@@ -302,25 +300,7 @@ def _done(event: Answered | Replayed) -> Done:
     return Done(answer=read_answer(kept.answer), usage=usage, report=kept.report)
 
 
-class Listening:
-    """An application that takes connections.
-
-    Attributes:
-        address: where, with the port it got.
-    """
-
-    def __init__(self, runner: web.AppRunner, server: asyncio.Server, address: str) -> None:
-        self._runner = runner
-        self._server = server
-        self.address = address
-
-    async def close(self) -> None:
-        """Take no more connections, and cancel what still runs."""
-        self._server.close()
-        await self._runner.cleanup()
-
-
-async def listen(face: HttpFace, settings: Settings, tls: Tls | None = None) -> Listening:
+async def listen_http(face: HttpFace, settings: Settings, tls: Tls | None = None) -> Listening:
     """Take connections at ``http.listen``, encrypted where that is a port and TLS is on.
 
     Raises:
@@ -337,40 +317,7 @@ async def listen(face: HttpFace, settings: Settings, tls: Tls | None = None) -> 
         max_field_size=http.max_header_bytes,
         shutdown_timeout=0.5,  # the service has waited for its calls before this
     )
-    await runner.setup()
-    loop = asyncio.get_running_loop()
-    connect = _bounded(runner, http.max_connections)
-    try:
-        if http.listen.startswith("unix:"):
-            path = http.listen.removeprefix("unix:")
-            server = await loop.create_unix_server(connect, path)
-            await asyncio.to_thread(Path(path).chmod, 0o600)
-            return Listening(runner, server, http.listen)
-        host, _, port = http.listen.rpartition(":")
-        context, handshake_s = (tls.context(), _HANDSHAKE_S) if tls else (None, None)
-        server = await loop.create_server(
-            connect, host.strip("[]"), int(port), ssl=context, ssl_handshake_timeout=handshake_s
-        )
-    except OSError as error:
-        await runner.cleanup()
-        raise OSError(f"http.listen {http.listen!r} cannot be listened on: {error}") from error
-    return Listening(runner, server, f"{host}:{server.sockets[0].getsockname()[1]}")
-
-
-def _bounded(runner: web.AppRunner, most: int) -> Callable[[], asyncio.Protocol]:
-    server = runner.server
-    assert server is not None  # after setup() there is one
-
-    def connect() -> asyncio.Protocol:
-        return server() if len(server.connections) < most else _Refusing()
-
-    return connect
-
-
-class _Refusing(asyncio.Protocol):
-    """Tells a connection that there are too many."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.Transport):
-            transport.write(_REFUSED)
-            transport.close()
+    limits = ConnectionLimits(
+        max_connections=http.max_connections, header_s=http.header_s, unread_s=http.idle_s
+    )
+    return await listen(runner, "http.listen", http.listen, limits, tls)

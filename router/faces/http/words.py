@@ -25,6 +25,7 @@ _KNOWN: Final = (
     *("request-id", "timeout-s"),
 )
 _BY_HEADER_ONLY: Final = ("namespace", "caller")
+_ANTHROPIC: Final = "/v1/messages"
 _CONTROLS: Final = "bypass, no-store and max-age=SECONDS, separated by commas"
 _MOST_USD: Final = 1_000_000
 _OUTCOME: Final = "CACHE_OUTCOME_"
@@ -115,7 +116,7 @@ def read_words(
         namespace=access.asks_for(name("namespace")),
         caller=access.caller(name("caller")),
         attribution=Attribution(
-            user=name("user"),
+            user=access.user(name("user")),
             feature=name("feature"),
             task=name("task"),
             conversation=name("conversation"),
@@ -130,6 +131,20 @@ def read_words(
         request_id=name("request-id"),
         timeout_s=None if timeout is None else _seconds(timeout),
     )
+
+
+def check_user(body: Mapping[str, object], path: str, access: Access) -> None:
+    """Check whom a body names, in the field that its API has for that.
+
+    Raises:
+        NotPermitted: another than the key's user.
+    """
+    user = body.get("user")
+    if path == _ANTHROPIC:
+        metadata = body.get("metadata")
+        user = metadata.get("user_id") if isinstance(metadata, dict) else None
+    if isinstance(user, str):
+        access.user(user)
 
 
 def _said(pairs: Iterable[tuple[object, object]]) -> dict[str, str]:

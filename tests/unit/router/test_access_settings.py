@@ -35,6 +35,8 @@ def a_table(**changes: str) -> str:
         ({"roles": "[]"}, "auth.keys[0].roles", 5, "at least one"),
         ({"roles": '["admn"]'}, "auth.keys[0].roles[0]", 5, "did you mean 'admin'?"),
         ({"role": '["call"]'}, "auth.keys[0].role", 5, "did you mean 'roles'?"),
+        ({"roles": '["metrics"]'}, "auth.keys[0].roles", 5, "--metrics"),
+        ({"user": '"a\\u0007"'}, "auth.keys[0].user", 5, "a name of 1 to"),
     ],
 )
 def test_a_mistake_is_told_once_with_its_line_and_remedy(
@@ -67,6 +69,27 @@ def test_a_successor_may_bear_the_same_name() -> None:
     assert [key.name for key in settings.access_keys] == ["web", "web"]
 
 
+def test_a_successor_is_bound_to_the_same_user() -> None:
+    """Tickets and request ids go by the name: another user must not come by them."""
+    one, other = a_table(user='"ada"'), a_table(sha256=f'"{"0" * 64}"', user='"bob"')
+
+    with pytest.raises(SettingsError) as caught:
+        parse(one + other, ENVIRON)
+
+    (mistake,) = caught.value.mistakes
+    assert (mistake.key, mistake.seen) == ("auth.keys[1].user", "'bob'")
+    assert "'ada'" in mistake.expected
+
+
+def test_an_admin_is_bound_to_no_user() -> None:
+    """It governs all of its namespaces' users."""
+    with pytest.raises(SettingsError) as caught:
+        parse(a_table(roles='["call", "admin"]', user='"ada"'), ENVIRON)
+
+    (mistake,) = caught.value.mistakes
+    assert (mistake.key, mistake.line) == ("auth.keys[0].user", 6)
+
+
 def test_in_a_closed_set_a_key_names_what_is_there() -> None:
     """A misspelled namespace would lock its caller out; "*" always stands for all."""
     closed = '[namespaces]\nclosed = true\n[namespaces.acme]\nmode = "on"\n'
@@ -89,7 +112,7 @@ def test_listening_beyond_this_machine_is_warned_of() -> None:
 
 def test_a_fresh_key_is_let_in_by_its_lines() -> None:
     """Names may hold quotes and other letters; every key is another."""
-    key, lines = fresh_key('the "Wéb" 𝔸pp', ["acme", "*"], is_admin=True)
+    key, lines = fresh_key('the "Wéb" 𝔸pp', ["acme", "*"], roles=["call", "admin"])
     text = "\n".join(lines)
 
     access = Keys(parse(text, ENVIRON).access_keys).admit(f"Bearer {key}")
@@ -110,3 +133,33 @@ def test_the_key_is_printed_apart_from_the_lines(capsys: pytest.CaptureFixture[s
     assert known.digest == sha256(key.encode()).digest()
     assert (set(known.namespaces), set(known.roles)) == ({"acme"}, {"call"})
     assert key not in printed.out
+
+
+@pytest.mark.parametrize(
+    ("said", "rights"),
+    [
+        (["--user", "ada"], ({"default"}, {"call"}, "ada")),
+        (["--metrics"], ({"*"}, {"metrics"}, "")),
+        (["--admin", "--namespace", "acme"], ({"acme"}, {"call", "admin"}, "")),
+    ],
+)
+def test_scrimp_key_makes_the_key_that_is_asked_for(
+    said: list[str], rights: tuple[set[str], set[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With lines that are valid as they stand."""
+    assert main(["key", "web", *said]) == 0
+
+    (known,) = parse(capsys.readouterr().out, ENVIRON).access_keys
+    assert (set(known.namespaces), set(known.roles), known.user) == rights
+
+
+@pytest.mark.parametrize("said", [["--metrics", "--admin"], ["--admin", "--user", "ada"]])
+def test_scrimp_key_makes_no_key_that_the_settings_refuse(
+    said: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It says what does not go together, and prints no lines."""
+    assert main(["key", "web", *said]) == 2
+
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "scrimp key:" in printed.err

@@ -21,7 +21,7 @@ def no_part(*args: object, **kwargs: object) -> None:
     raise Trouble
 
 
-@pytest.mark.parametrize("part", ["SqliteEntryStore", "SemanticCache", "Batcher", "Operations"])
+@pytest.mark.parametrize("part", ["SqliteEntryStore", "SemanticCache", "Batcher", "terms_of"])
 async def test_a_part_that_cannot_be_made_leaves_nothing_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
