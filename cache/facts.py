@@ -284,6 +284,8 @@ def _has_marks(text: str) -> bool:
 def _quotes_of(text: str) -> list[str]:
     if '""' in text:  # quoted twice over, as in CSV: the outer pair quotes the whole text
         text = text.strip('"').replace('""', '"')
+    elif text.startswith('"') and text.endswith('"') and text.count('"') == 2:
+        return []  # all of it is quoted: it is the question
     found = []
     for match in _QUOTED.finditer(text):
         inner = match[match.lastindex or 0].strip(" .,;:!?'\"")

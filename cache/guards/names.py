@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 
 from cache.facts import Facts, plain_letters, stem
-from cache.guards.finding import Difference, listed
+from cache.guards.finding import Difference, listed, n_other
 from cache.lexicon import FUNCTION_WORDS, POLAR_GROUPS, Side
 
 
 def rival_entities(a: Facts, b: Facts) -> Difference | None:
-    """Known names that exclude each other: each text has one that the other lacks."""
+    """Known names that exclude each other: each text has one that the other lacks.
+
+    A veto where nothing but names differs, or where both are of one kind, as two weekdays.
+    """
     mine, theirs = a.entities - b.entities, b.entities - a.entities
     if mine and theirs:
-        return Difference(listed(mine), listed(theirs), is_firm=True)
+        return Difference(listed(mine), listed(theirs), _differ_in_names_only(a, b, mine, theirs))
     only_b = [side for side in b.sides - a.sides if side.group not in POLAR_GROUPS]
     groups = {side.group for side in only_b}
     only_a = [side for side in a.sides - b.sides if side.group in groups]
@@ -47,7 +50,7 @@ _SENTENCE_END = re.compile(r"[.?!]\s+")
 
 
 def other_name(a: Facts, b: Facts) -> Difference | None:
-    """Names, known or capitalised: a veto where each text has one that the other lacks.
+    """Names, known or capitalised: a veto where they are all that differs, one against another.
 
     Or where one word alone stands for another, and one of them is a name ("in Jest", "in pytest").
     """
@@ -57,7 +60,7 @@ def other_name(a: Facts, b: Facts) -> Difference | None:
     if not mine and not theirs:
         return None
     if mine and theirs:
-        is_veto = not (
+        is_veto = _differ_in_names_only(a, b, mine, theirs) and not (
             _are_misspelt(mine, theirs, a.entities | b.entities)
             or _are_initials(mine, theirs, b)
             or _are_initials(theirs, mine, a)
@@ -66,6 +69,14 @@ def other_name(a: Facts, b: Facts) -> Difference | None:
         only_a, only_b = a.bag - b.bag, b.bag - a.bag
         is_veto = len(only_a) == 1 == len(only_b) and not _is_slip(*only_a, *only_b)
     return Difference(listed(mine), listed(theirs), is_veto)
+
+
+def _differ_in_names_only(a: Facts, b: Facts, mine: frozenset[str], theirs: frozenset[str]) -> bool:
+    """Tell whether no word that carries meaning differs, the names aside.
+
+    Where others do, the two may be one question asked of one thing under two names.
+    """
+    return n_other(a, b) <= max(len(mine), len(theirs))
 
 
 def _are_initials(names: frozenset[str], written_out: frozenset[str], text: Facts) -> bool:

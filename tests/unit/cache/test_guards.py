@@ -254,6 +254,9 @@ DOUBTED: dict[MissReason, list[tuple[str, str]]] = {
         ('What does "Amber" mean?', 'What does "amber" mean?'),
     ],
     MissReason.GUARD_ENTITY: [
+        # Names of their own, and other words beside them: perhaps one thing under two names.
+        ("Why do the French admire Napoleon so much?", "Why is Bonaparte admired in France?"),
+        ("How do I write to the head of Amazon?", "What is the mail address of Jeff Bezos?"),
         ("best phones in India", "best phones"),
         ("Why do people like Hilary so much?", "Why do people like Hillary so much?"),
         ("Which schools teach CS in Texas?", "Which schools teach Computer Science in Texas?"),
@@ -261,6 +264,8 @@ DOUBTED: dict[MissReason, list[tuple[str, str]]] = {
 }  # fmt: skip
 
 SAME = [
+    # A text that is quoted as a whole quotes nothing.
+    ('"Which vitamin do carrots have?"', "Which vitamin do carrots have?"),
     ("How do I reset my password?", "how can I reset my password"),
     ("What is the capital of France?", "what's the capital of france?"),
     ("What is the capital of France?", "Which city is France's capital?"),
