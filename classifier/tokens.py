@@ -29,8 +29,8 @@ def pack(tokens: Floats, lengths: Sequence[int]) -> list[bytes]:
         tokens: shape (n, width, DIM), float32.
         lengths: how many of the ``width`` tokens each text has; the rest is padding.
     """
-    counts = [min(TOKENS, max(1, length)) for length in lengths]
-    rows = tokens[:, : max(counts, default=1)]
+    counts = [min(TOKENS, length) for length in lengths]
+    rows = tokens[:, : max(counts, default=0)]
     if max(lengths, default=0) > TOKENS:
         rows = rows.copy()
         for i, length in enumerate(lengths):

@@ -56,6 +56,18 @@ def test_no_tokens_are_one_without_meaning() -> None:
     assert not tokens[0].any()
 
 
+@pytest.mark.parametrize("width", [0, 3])
+def test_an_empty_text_packs_alike_in_every_company(width: int) -> None:
+    """Alone, where nothing is as wide as one token, and beside longer ones."""
+    (packed, *_) = pack(np.ones((2, width, DIM), np.float32), [0, width])
+
+    tokens, mask = unpack([packed])
+
+    assert len(packed) == size_of(0)
+    assert mask.tolist() == [[1.0]]
+    assert not tokens.any()
+
+
 def test_bytes_of_another_kind_are_refused() -> None:
     """Better no verdict than one on noise."""
     with pytest.raises(ValueError, match="bytes"):
