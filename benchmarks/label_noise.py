@@ -13,8 +13,9 @@ from typing import Final
 RULE: Final = (
     "one question: equal without case, punctuation, hyphens and articles, with contractions "
     "written out, with 'how do/can/could/should/would/does I/you/we/one' as 'how to', without "
-    "what only asks ('show me', 'list', 'i need', 'what are', 'please', 'are there'), 'on' before "
-    "a weekday, and the s of plurals"
+    "what only asks ('show me', 'would you tell me', 'list', 'get', 'i need', 'what are', "
+    "'please', 'are there', 'for me'), 'any', 'being' before a participle, 'on' before a weekday, "
+    "and the s of plurals"
 )
 
 _SPELT: tuple[tuple[re.Pattern[str], str], ...] = tuple(
@@ -31,10 +32,16 @@ _SPELT: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"'ll\b", " will"),
         (r"(?<=[a-z])-(?=[a-z])", " "),
         (r"[?.!,;:\"“”()]+(?=\s|$)|(?:^|(?<=\s))[\"“”(]+", " "),
-        (r"\b(a|an|the|please)\b", " "),
+        (r"\b(a|an|the|please|any|for me)\b", " "),
         (r"\bhow (?:do|can|could|should|would|does) (?:i|you|we|one)\b", "how to"),
-        (r"^\s*(?:show(?: me)?|list|find|give me|get|i need|what (?:is|are)|which are)\b", " "),
-        (r"\b(?:are there|do we have)\s*$", " "),
+        (
+            r"^\s*(?:(?:would|could|can) you )?"
+            r"(?:(?:show|tell|give)(?: me)?|list|find|get|i need|what (?:is|are)|which are)\b",
+            " ",
+        ),
+        (r"\b(is|are)\s+there\b", r"\1"),
+        (r"\bbeing\s+(?=\w+ed\b)", ""),
+        (r"\b(?:are|do we have)\s*$", " "),
         (r"\bon\s+(?=\w+day\b)", " "),
         (r"(?<=[a-z]{3}[^s\W])s\b", ""),
     )

@@ -18,6 +18,8 @@ from benchmarks.label_noise import is_one_question
         ("please list the flights to Rome on FRIDAY", "show me flights to Rome friday"),
         ("How many clients are there?", "How many clients do we have?"),
         ("I need a flight to Rome", "flights to rome"),
+        ("would you tell me the fare to Rome", "get fares to Rome"),
+        ("Are there evening classes offered for me?", "Are any evening classes being offered?"),
     ],
 )
 def test_two_spellings_are_one_question(one: str, two: str) -> None:
@@ -40,6 +42,8 @@ def test_two_spellings_are_one_question(one: str, two: str) -> None:
         ("show me flights to Rome", "show me the first flight to Rome"),
         ("how many flights are there", "flights"),
         ("the class", "the clas"),
+        ("what is a human being", "what is a human"),
+        ("how do I get there", "how do I get"),
     ],
 )
 def test_another_word_or_number_is_another_question(one: str, two: str) -> None:
