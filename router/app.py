@@ -221,6 +221,7 @@ class App:
     async def close(self) -> None:
         """Stop what is in flight, write what waits, close everything, let go of the folder."""
         async with AsyncExitStack() as last_first:  # a step that fails keeps none from running
+            last_first.callback(gc.unfreeze)  # else what refers to itself would stay for ever
             last_first.callback(self._folder.close)
             last_first.push_async_callback(self.ledger.aclose)
             last_first.push_async_callback(self.cache.close)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from pathlib import Path
 
 import pytest
@@ -54,3 +56,15 @@ async def test_a_part_that_fails_to_close_keeps_none_open(
 
     async with app.build(settings(tmp_path / "data")) as again:
         assert again.notices == []
+
+
+async def test_a_closed_service_can_be_forgotten(tmp_path: Path) -> None:
+    """What opens and closes many in one process does not keep the models of each."""
+    built = app.build(settings(tmp_path / "data"))
+    async with built:
+        remembered = weakref.ref(built)
+    del built
+
+    gc.collect()
+
+    assert remembered() is None
