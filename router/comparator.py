@@ -234,10 +234,14 @@ def _facts(one: str, other: str) -> Comparison | None:
             speaks = n_long <= READ_WORDS  # opposite words
         else:  # a negation; "No, you can't" and "No, that is impossible" are no difference
             speaks = n_long <= SHORT_WORDS and not is_agreed
-        is_telling = finding.is_veto or finding.guard is MissReason.GUARD_CODE
+        is_telling = finding.is_veto or finding.guard in _TELLING
         if speaks and is_telling:
             return Comparison(verdict=Verdict.DIFFERENT, reason=finding.guard.value)
     return None
+
+
+# Of prompts other words beside them leave a doubt; a short answer is little else.
+_TELLING = frozenset({MissReason.GUARD_CODE, MissReason.GUARD_ENTITY})
 
 
 def _asked_back(one: str, other: str) -> Comparison | None:
