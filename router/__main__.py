@@ -56,13 +56,10 @@ def _parser() -> argparse.ArgumentParser:
     key.set_defaults(run=_key)
 
     report = commands.add_parser("report", help="show what was spent, saved and wasted")
-    _add_config(report)
-    report.add_argument("--data-folder", help="instead of the file's")
-    report.add_argument("--namespace", default="")
+    _add_ledger(report)
     report.add_argument("--user", default="")
     report.add_argument("--feature", default="")
     report.add_argument("--conversation", default="")
-    report.add_argument("--days", type=float, help="only the last so many days")
     report.add_argument(
         "--by",
         action="append",
@@ -70,16 +67,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="WORD",
         help="group by namespace, user, feature, task, conversation, model or day; twice at most",
     )
-    report.add_argument("--json", action="store_true", help="one JSON object")
     report.set_defaults(run=_report)
 
     guess = commands.add_parser(
         "what-if", help="what past requests would have cost at other prices, on other models"
     )
-    _add_config(guess)
-    guess.add_argument("--data-folder", help="instead of the file's")
-    guess.add_argument("--namespace", default="")
-    guess.add_argument("--days", type=float, help="only the last so many days")
+    _add_ledger(guess)
     guess.add_argument(
         "--instead",
         action="append",
@@ -88,7 +81,6 @@ def _parser() -> argparse.ArgumentParser:
         help="calls to OLD, had they gone to NEW; may be repeated",
     )
     guess.add_argument("--baseline", default="", help="measured against this model")
-    guess.add_argument("--json", action="store_true", help="one JSON object")
     guess.set_defaults(run=_what_if)
 
     calibrate = commands.add_parser(
@@ -99,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
         "--data", type=Path, required=True, metavar="FILE", help="lines {prompt, outcomes}"
     )
     calibrate.add_argument("--target", type=float, default=0.95, help="share to keep, in (0, 1]")
+    calibrate.add_argument("--namespace", default="", help="by its rules, and for it alone")
     calibrate.add_argument("--seed", type=int, default=0)
     calibrate.add_argument("--dry-run", action="store_true", help="write nothing to the settings")
     calibrate.add_argument("--json", action="store_true", help="one JSON object")
@@ -149,6 +142,15 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, help="TOML file (default: $SCRIMP_CONFIG)")
+
+
+def _add_ledger(parser: argparse.ArgumentParser) -> None:
+    """Add what every command that reads the ledger takes."""
+    _add_config(parser)
+    parser.add_argument("--data-folder", help="instead of the file's")
+    parser.add_argument("--namespace", default="", help="of this one only")
+    parser.add_argument("--days", type=float, help="only the last so many days")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
 
 
 def _settings(args: argparse.Namespace) -> Settings | None:
@@ -270,6 +272,7 @@ def _calibrate(args: argparse.Namespace) -> int:
         _config_file(args),
         args.data,
         target=args.target,
+        namespace=args.namespace,
         seed=args.seed,
         as_json=args.json,
         dry=args.dry_run,

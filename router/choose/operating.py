@@ -18,7 +18,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 LEAST_ROWS: Final = 50
-_TARGETS: Final = tuple(round(1 - step / 100, 2) for step in range(101))
+_TARGETS: Final = tuple(round(1 - step / 100, 2) for step in range(100))  # 0 is no target
 
 
 class TooFewLabels(ValueError):
@@ -30,7 +30,7 @@ class Trial:
     """Labelled prompts as the router sees them; arrays have shape (prompts, models).
 
     Attributes:
-        p: P(adequate).
+        p: P(adequate); minus infinity where a model may not answer.
         scores: what each model's answer was worth, in [0, 1].
         costs: expected, in nano-dollars.
         baseline: column of the model whose quality is the measure.
@@ -54,6 +54,8 @@ class Kept:
         cost_nanos: mean expected cost of a routed request.
         baseline_cost_nanos: of one sent to the baseline.
         n: prompts that these figures come from.
+        chosen: how many of them went to each model, in the trial's order.
+        adequate: what each model's answers to those were worth, in prompts.
     """
 
     target: float
@@ -63,6 +65,8 @@ class Kept:
     cost_nanos: float
     baseline_cost_nanos: float
     n: int
+    chosen: tuple[int, ...] = ()
+    adequate: tuple[float, ...] = ()
 
 
 def operating_point(
@@ -122,6 +126,8 @@ def kept_by(trial: Trial, target: float, confidence: float = 0.95) -> Kept:
         cost_nanos=float(trial.costs[rows, chosen].mean()),
         baseline_cost_nanos=float(trial.costs[:, trial.baseline].mean()),
         n=len(rows),
+        chosen=tuple(np.bincount(chosen, minlength=trial.p.shape[1]).tolist()),
+        adequate=tuple(np.bincount(chosen, got, minlength=trial.p.shape[1]).tolist()),
     )
 
 

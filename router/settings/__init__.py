@@ -18,6 +18,7 @@ from router.settings.tables import (
 )
 from router.settings.values import (
     AccessKey,
+    Calibrated,
     Key,
     ModelSpec,
     NamespacePolicy,
@@ -30,6 +31,7 @@ __all__ = [
     "AccessKey",
     "AuditsTable",
     "CacheTable",
+    "Calibrated",
     "HttpTable",
     "Key",
     "Limits",

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from router.settings.fields import Place
 from router.settings.lines import line_of
 from router.settings.mistakes import HIDDEN, Mistake, did_you_mean, shown, shown_path
-from router.settings.tables import ProviderTable, SettingsFile
+from router.settings.tables import CalibratedTable, ProviderTable, SettingsFile
 
 MAX_NAME_CHARS = 128
 _MAX_MASK_CHARS = 1_000
@@ -75,6 +75,7 @@ def check_across(file: SettingsFile, environ: Mapping[str, str], findings: Findi
     _check_baseline(file, findings)
     _check_namespaces(file, findings)
     _check_audits(file, findings)
+    _check_calibrated(file, findings)
     _check_masks(("cache", "system_prompt_masks"), file.cache.system_prompt_masks, findings)
 
 
@@ -391,6 +392,35 @@ def _check_audits(file: SettingsFile, findings: Findings) -> None:
                 share,
                 "0, as audits.budget_usd_per_day is 0",
                 "raise the budget: without one no hit is audited",
+            )
+
+
+def _check_calibrated(file: SettingsFile, findings: Findings) -> None:
+    """Warn where figures were measured under another target, or on models that have left."""
+    routing = file.routing
+    stated: list[tuple[Place, CalibratedTable | None, float]] = [
+        (("routing", "calibrated"), routing.calibrated, routing.quality_target)
+    ]
+    for name, table in file.namespaces.named.items():
+        target = routing.quality_target if table.quality_target is None else table.quality_target
+        stated.append((("namespaces", name, "calibrated"), table.calibrated, target))
+    for place, found, target in stated:
+        if found is None:
+            continue
+        if found.quality_target != target:
+            findings.warn(
+                (*place, "quality_target"),
+                found.quality_target,
+                f"the quality_target in force, {target:g}",
+                "run scrimp calibrate again: these figures are not compared with the traffic",
+            )
+        gone = sorted({*found.chosen, *found.adequate} - {*file.models})
+        if gone:
+            findings.warn(
+                (*place, "chosen"),
+                Said(f"figures of {', '.join(gone)}"),
+                "models of this file",
+                "run scrimp calibrate again",
             )
 
 

@@ -18,6 +18,7 @@ from router.settings.mistakes import SettingsError, did_you_mean
 from router.settings.reading import parse_toml, read_text
 from router.settings.tables import (
     AccessKeyTable,
+    CalibratedTable,
     ModelTable,
     NamespaceTable,
     ProviderTable,
@@ -25,6 +26,7 @@ from router.settings.tables import (
 )
 from router.settings.values import (
     AccessKey,
+    Calibrated,
     Key,
     ModelSpec,
     NamespacePolicy,
@@ -306,6 +308,18 @@ def _default_policy(file: SettingsFile) -> NamespacePolicy:
         audit_share=file.audits.share,
         shadow_share=file.audits.shadow_share,
         system_prompt_masks=tuple(re.compile(mask) for mask in cache.system_prompt_masks),
+        calibrated=_calibrated(file.routing.calibrated, file.routing.quality_target),
+    )
+
+
+def _calibrated(table: CalibratedTable | None, target: float) -> Calibrated | None:
+    """Return what was measured for the target in force; for another one it says nothing."""
+    if table is None or table.quality_target != target:
+        return None
+    return Calibrated(
+        n=table.prompts,
+        chosen=tuple(table.chosen.items()),
+        adequate=tuple(table.adequate.items()),
     )
 
 
@@ -316,6 +330,11 @@ def _policy(table: NamespaceTable, default: NamespacePolicy) -> NamespacePolicy:
         return otherwise if value is None else value
 
     reuse = default.reuse
+    target = own(table.quality_target, default.quality_target)
+    decides = (table.quality_target, table.max_cost_per_request, table.allowed_models)
+    calibrated = _calibrated(table.calibrated, target)
+    if table.calibrated is None and not table.pinned_model and decides == (None, None, None):
+        calibrated = default.calibrated
     return NamespacePolicy(
         mode=own(table.mode, default.mode),
         share=own(table.share, default.share),
@@ -327,7 +346,7 @@ def _policy(table: NamespaceTable, default: NamespacePolicy) -> NamespacePolicy:
             freshness_s=own(table.freshness_s, reuse.freshness_s),
             regenerate_s=own(table.regenerate_s, reuse.regenerate_s),
         ),
-        quality_target=own(table.quality_target, default.quality_target),
+        quality_target=target,
         max_cost_nanos=own(_nanos(table.max_cost_per_request), default.max_cost_nanos),
         escalates=own(table.escalate, default.escalates),
         audit_share=own(table.audit_share, default.audit_share),
@@ -339,6 +358,7 @@ def _policy(table: NamespaceTable, default: NamespacePolicy) -> NamespacePolicy:
             if table.system_prompt_masks is None
             else tuple(re.compile(mask) for mask in table.system_prompt_masks)
         ),
+        calibrated=calibrated,
     )
 
 

@@ -225,6 +225,25 @@ class AuditsTable(Table):
     keep_pairs_days: Annotated[int, Field(ge=0, le=3_650)] = 30
 
 
+class CalibratedTable(Table):
+    """``[routing.calibrated]``, ``[namespaces.NAME.calibrated]``: written by ``scrimp calibrate``.
+
+    What the labelled prompts led to that judged the target; the service compares its traffic with
+    it.
+
+    Attributes:
+        quality_target: under which they were routed; these figures count while it is in force.
+        prompts: how many there were.
+        chosen: model to prompts that went to it.
+        adequate: model to what its answers to those were worth, in prompts.
+    """
+
+    quality_target: Target
+    prompts: Count
+    chosen: dict[str, Annotated[int, Field(ge=0, le=1_000_000_000)]] = {}
+    adequate: dict[str, Annotated[float, Field(ge=0, le=1_000_000_000)]] = {}
+
+
 class RoutingTable(Table):
     """``[routing]``: which models, how sure, how patient.
 
@@ -257,6 +276,7 @@ class RoutingTable(Table):
         circuit_open_s: for how long; doubles as long as trying it fails. A fault of key or account
             (401, 402, "out of credit") does so at once.
         circuit_max_open_s: at most.
+        calibrated: what the quality target led to on labelled prompts; None: not measured.
     """
 
     baseline: str = ""
@@ -280,6 +300,7 @@ class RoutingTable(Table):
     circuit_failures: Annotated[int, Field(ge=1, le=10_000)] = 5
     circuit_open_s: Seconds = 10.0
     circuit_max_open_s: Seconds = 300.0
+    calibrated: CalibratedTable | None = None
 
 
 class ProviderTable(Table):
@@ -328,6 +349,7 @@ class NamespaceTable(Table):
     allowed_models: list[str] | None = None
     pinned_model: str | None = None
     system_prompt_masks: list[str] | None = None
+    calibrated: CalibratedTable | None = None
 
 
 class NamespacesTable(BaseModel):

@@ -130,6 +130,21 @@ class ModelSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Calibrated:
+    """What a quality target led to on labelled prompts that had no part in choosing it.
+
+    Attributes:
+        n: prompts.
+        chosen: model and how many of them went to it.
+        adequate: model and what its answers to those were worth, in prompts.
+    """
+
+    n: int
+    chosen: tuple[tuple[str, int], ...]
+    adequate: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NamespacePolicy:
     """The rules of one namespace, defaults filled in.
 
@@ -141,6 +156,8 @@ class NamespacePolicy:
         audit_share: of near-duplicate hits that are audited, in [0, 1].
         shadow_share: of near misses that are compared when their answer comes, in [0, 1].
         system_prompt_masks: spans of the system prompt that the partition key ignores.
+        calibrated: what the quality target led to on labelled prompts; None: not measured, or not
+            for this target.
     """
 
     mode: Mode
@@ -154,6 +171,7 @@ class NamespacePolicy:
     audit_share: float = 0.0
     shadow_share: float = 0.0
     system_prompt_masks: tuple[re.Pattern[str], ...] = ()
+    calibrated: Calibrated | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

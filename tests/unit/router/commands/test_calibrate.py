@@ -5,6 +5,7 @@ import pytest
 
 from router.__main__ import main
 from router.commands.labelled import UnusableLabels, read_labelled
+from router.settings import load
 
 SETTINGS = """
 [routing]
@@ -118,3 +119,92 @@ def test_a_line_that_is_no_label_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(UnusableLabels, match=r"x.jsonl:2: expected .* score"):
         read_labelled(file)
+
+
+def test_a_namespace_gets_a_point_of_its_own_and_the_service_uses_it(
+    config: Path, labels: Path
+) -> None:
+    """Its table is made, nobody else's target changes, and what it led to stands beside it."""
+    given = ["--config", str(config), "--data", str(labels), "--target", "0.7"]
+
+    assert main(["calibrate", *given, "--namespace", "help desk"]) == 0
+
+    settings = load(config, {})
+    own = settings.policy("help desk")
+    assert own.quality_target < settings.default_policy.quality_target == 0.95
+    assert own.calibrated is not None
+    assert own.calibrated.n == 150
+    assert sum(n for _, n in own.calibrated.chosen) == 150
+    assert settings.default_policy.calibrated is None
+    assert config.read_text().startswith(SETTINGS.rstrip()), "all else stays as it was"
+
+
+def test_calibrating_again_replaces_what_was_written(config: Path, labels: Path) -> None:
+    """One table, whatever was there before."""
+    given = ["--config", str(config), "--data", str(labels), "--target", "0.7"]
+
+    for seed in ("0", "1"):
+        assert main(["calibrate", *given, "--seed", seed]) == 0
+
+    assert config.read_text().count("[routing.calibrated]") == 1
+    assert config.read_text().count("quality_target") == 2
+    assert load(config, {}).default_policy.calibrated is not None
+
+
+def test_only_the_models_of_the_namespace_are_chosen_among(
+    config: Path, labels: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its rules hold as they do in the service."""
+    text = SETTINGS + '[namespaces.acme]\nallowed_models = ["gpt-4o", "new"]\n'
+    config.write_text(text, encoding="utf-8")
+    given = ["--config", str(config), "--data", str(labels), "--target", "0.5", "--json"]
+
+    assert main(["calibrate", *given, "--namespace", "acme"]) == 0
+
+    assert json.loads(capsys.readouterr().out)["chosen"]["gpt-4o-mini"] == 0
+
+
+def test_a_prompt_that_nothing_is_claimed_of_counts_for_the_baseline(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in the service: another language goes to the baseline at any target."""
+    file = tmp_path / "german.jsonl"
+    rows = [
+        {
+            "prompt": f"Wie viele Tage haben {n} Wochen und {n % 5} Tage, wenn man sie addiert?",
+            "outcomes": {"gpt-4o": 1.0, "gpt-4o-mini": 1.0},
+        }
+        for n in range(60)
+    ]
+    file.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    given = ["--config", str(config), "--data", str(file), "--target", "0.5", "--json"]
+
+    assert main(["calibrate", *given]) == 0
+
+    assert json.loads(capsys.readouterr().out)["chosen"] == {"gpt-4o": 30, "gpt-4o-mini": 0}
+
+
+def test_a_pinned_namespace_has_nothing_to_calibrate(
+    config: Path, labels: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One model is no choice."""
+    config.write_text(SETTINGS + '[namespaces.acme]\npinned_model = "new"\n', encoding="utf-8")
+    given = ["--config", str(config), "--data", str(labels), "--namespace", "acme"]
+
+    assert main(["calibrate", *given]) == 1
+    assert "nothing to choose" in capsys.readouterr().err
+
+
+def test_figures_of_another_target_are_not_used_and_check_says_so(
+    config: Path, labels: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever changes the target by hand has no measured figures for it."""
+    given = ["--config", str(config), "--data", str(labels), "--target", "0.7"]
+    assert main(["calibrate", *given]) == 0
+    target = load(config, {}).default_policy.quality_target
+    text = config.read_text().replace(f"quality_target = {target:g}  #", "quality_target = 0.5  #")
+    config.write_text(text, encoding="utf-8")
+
+    assert load(config, {}).default_policy.calibrated is None
+    assert main(["check", str(config)]) == 0
+    assert "run scrimp calibrate again" in capsys.readouterr().out
