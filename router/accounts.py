@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from cache.types import Hit
 from router.decision import Decision
 from router.ledger.accounting import Price, account, opened
-from router.ledger.types import Attempt, LedgerLine, Outcome, Shadow
+from router.ledger.types import Attempt, Choice, LedgerLine, Outcome, Shadow
 from router.types import Face, Usage
 
 _HITS = (Outcome.EXACT, Outcome.NEAR)
+_ROUTED = (Outcome.MISS, Outcome.BYPASS, Outcome.FAILED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +97,7 @@ class Accountant:
             stage_ms=decision.clock.readings(),
             status=delivered.status,
             scorer=decision.routing.scorer if decision.routing else "",
+            choice=_choice(decision) if delivered.outcome in _ROUTED else None,
         )
 
     def closed(
@@ -148,6 +150,18 @@ class Accountant:
 
     def _cost(self, model: str, usage: Usage | None) -> int | None:
         return None if usage is None else self._price(model, usage)
+
+
+def _choice(decision: Decision) -> Choice | None:
+    """Return what the namespace's own rules chose, or in shadow mode would have chosen, from."""
+    routing = decision.would_be or decision.routing
+    if routing is None or not routing.is_plain:
+        return None
+    return Choice(
+        models=tuple([one.model for one in routing.candidates]),
+        p=tuple([one.p_adequate if one.fits else None for one in routing.candidates]),
+        chosen=routing.chain[0],
+    )
 
 
 def _judgement(decision: Decision) -> tuple[float | None, float | None, float | None]:

@@ -36,7 +36,9 @@ from router.audits import Audits
 from router.churn import Churn
 from router.comparator import Comparator
 from router.conversations import Conversations
+from router.drift import Drift
 from router.embeddings import Embeddings
+from router.errors import UnknownNamespace
 from router.fallback import Adapters
 from router.gateway import Gateway
 from router.ledger.errors import LedgerError
@@ -50,7 +52,7 @@ from router.providers.anthropic import AnthropicProvider
 from router.providers.gemini import GeminiProvider
 from router.providers.openai import OpenAIProvider
 from router.providers.scripted import ScriptedProvider
-from router.settings import Key, NamespacePolicy, Settings
+from router.settings import Calibrated, Key, NamespacePolicy, Settings
 from router.terms import InUse, Lasting, fallback_of, terms_of
 from router.understand import Ask, Scorer, Understand, Understanding
 
@@ -73,7 +75,7 @@ class App:
 
     Attributes:
         terms: what requests go by; the parts of those that come now are told by name as well.
-        audits, embeddings, metrics, cache, ledger: the parts that last.
+        audits, drift, embeddings, metrics, cache, ledger: the parts that last.
         notices: what is degraded from the start, in words; empty when all is well.
     """
 
@@ -135,6 +137,12 @@ class App:
             )
             opened.callback(self._batcher.shut)
             self._retries = Retries(self.ledger, self._now_ms)
+            self.drift = Drift(
+                store=self.ledger,
+                calibrated=self._calibrated,
+                metrics=self.metrics,
+                now_s=now_s,
+            )
             self._lasting = Lasting(
                 cache=self.cache,
                 ledger=self.ledger,
@@ -148,6 +156,7 @@ class App:
                 point=self.point,
                 churn=Churn(self.metrics.partition_churn),
                 conversations=Conversations(now_s),
+                drift=self.drift,
                 now_s=now_s,
             )
             self._adapters = Adapters(open_provider, providers)
@@ -209,6 +218,7 @@ class App:
         await self.cache.start()
         self._lasting.modes.update(await self.ledger.modes())
         await self.assurance.load()
+        await self.drift.load()
         await self.audits.start()
         gc.collect()
         gc.freeze()  # what was loaded stays; looking at it again and again would stall the loop
@@ -216,6 +226,7 @@ class App:
         self._tasks = [
             asyncio.create_task(self._expire_forever()),
             asyncio.create_task(self.assurance.keep_fresh()),
+            asyncio.create_task(self.drift.keep_fresh()),
         ]
 
     async def close(self) -> None:
@@ -278,6 +289,13 @@ class App:
     def point(self, namespace: str, policy: NamespacePolicy) -> OperatingPoint:
         """Return from which P(right) on a namespace serves near-duplicates now."""
         return self.assurance.point(namespace, policy.reuse)
+
+    def _calibrated(self, namespace: str) -> Calibrated | None:
+        """Return what a namespace's routing was calibrated to; None where it is not, or is gone."""
+        try:
+            return self.settings.policy(namespace).calibrated
+        except UnknownNamespace:
+            return None
 
     def _notice(self, part: str, consequence: str) -> None:
         _log.warning("degraded: %s: %s", part, consequence)

@@ -22,7 +22,14 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from router.ledger.types import AssuranceReport, AssuranceState, LedgerLine, LineState, Outcome
+from router.ledger.types import (
+    AssuranceReport,
+    AssuranceState,
+    DriftReport,
+    LedgerLine,
+    LineState,
+    Outcome,
+)
 from router.types import NANOS_PER_USD
 
 MAX_LABELS = 200
@@ -271,6 +278,21 @@ class Metrics(Collector):
             "Times the share of right near-duplicates changed beyond chance.",
             "namespace",
         )
+        self._route_share = Levels(
+            "scrimp_route_share",
+            "Share of a calibrated namespace's requests that go to a model, now and as calibrated.",
+            *("namespace", "model", "which"),
+        )
+        self._route_evidence = Levels(
+            "scrimp_route_drift_log_evidence",
+            "Evidence against a namespace's calibration, its natural logarithm; 3.69 is an alarm.",
+            "namespace",
+        )
+        self._route_alarms = Tally(
+            "scrimp_route_drift_alarms",
+            "Times a namespace's routing left its calibration beyond chance.",
+            "namespace",
+        )
         self._checks = Tally(
             "scrimp_checks",
             "Answers compared to check hits (audit), near misses (shadow) and comparing itself "
@@ -382,6 +404,21 @@ class Metrics(Collector):
     def drifted(self, namespace: str) -> None:
         """Count an alarm."""
         self._drift_alarms.add((self._namespace(namespace),))
+
+    def routed_as(self, report: DriftReport) -> None:
+        """Show how a calibrated namespace stands; beyond the first namespaces none is shown."""
+        namespace = self._namespace(report.namespace)
+        if namespace == OTHER:
+            return
+        self._route_evidence.set((namespace,), report.log_evidence)
+        for one in report.models:
+            model = self._model(one.model)
+            self._route_share.set((namespace, model, "now"), one.share)
+            self._route_share.set((namespace, model, "calibrated"), one.calibrated_share)
+
+    def routing_drifted(self, namespace: str) -> None:
+        """Count an alarm."""
+        self._route_alarms.add((self._namespace(namespace),))
 
     def checked(self, namespace: str, kind: str, verdict: str) -> None:
         """Count two answers that were compared."""

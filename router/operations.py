@@ -13,6 +13,7 @@ from cache.traits import traits_of_pair
 from cache.types import EntryId, Invalidation, Selector
 from router.audits import wordless
 from router.churn import Churn
+from router.drift import Drift
 from router.errors import InvalidRequest, Overloaded
 from router.ledger.types import (
     Feedback,
@@ -59,6 +60,7 @@ class Operations:
         ledger: where words and modes are kept.
         churn: why partitions changed.
         evidence: told what callers say of near-duplicate hits; None: nobody is.
+        drift: told which answers callers call not adequate; None: nobody is.
         metrics: counts.
         now_s: seconds since the epoch.
         spoken: when each caller gave feedback lately; None: nobody has.
@@ -76,7 +78,9 @@ class Operations:
         metrics: Metrics,
         now_s: Callable[[], float],
         spoken: Spoken | None = None,
+        drift: Drift | None = None,
     ) -> None:
+        self._drift = drift
         self._settings = settings
         self._modes = modes
         self._cache = cache
@@ -117,6 +121,8 @@ class Operations:
             await self._refute(taken)
         if kind in (FeedbackKind.HIT_WRONG, FeedbackKind.HIT_RIGHT) and taken.is_new:
             self._learn(taken, is_right=kind is FeedbackKind.HIT_RIGHT)
+        if kind is FeedbackKind.NOT_ADEQUATE and taken.is_new and self._drift is not None:
+            self._drift.fell_short(taken.line, taken.chosen)
         return taken
 
     async def _refute(self, taken: FeedbackTaken) -> None:

@@ -68,6 +68,7 @@ class Pipeline:
         conversations: told which model answered a turn.
         metrics: counts.
         now_s: seconds since the epoch.
+        on_routed: told of every line of a request that a model answered, or shall.
     """
 
     def __init__(
@@ -82,12 +83,14 @@ class Pipeline:
         conversations: Conversations,
         metrics: Metrics,
         now_s: Callable[[], float],
+        on_routed: Callable[[LedgerLine], None] = lambda _: None,
     ) -> None:
         self.settings = settings
         self.ledger = ledger
         self.accountant = accountant
         self.audits = audits
         self.conversations = conversations
+        self.on_routed = on_routed
         self.metrics = metrics
         self.now_s = now_s
         self._decider = decider
@@ -218,6 +221,7 @@ class Pipeline:
     ) -> None:
         """Write a line durably; where the ledger cannot, count that and go on."""
         self.metrics.observe(line)
+        self.on_routed(line)
         key, kept = self.kept(decision.request, once, ended)
         try:
             await self.ledger.record(line, key=key, kept=kept)

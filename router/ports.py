@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 
 from cache.calibration import Observation
 from router.ledger.evidence import Kept, Twin
+from router.ledger.routing import DriftState
 from router.ledger.types import (
     AssuranceReport,
     Feedback,
@@ -216,6 +217,19 @@ class EvidenceStore(Protocol):
 
     def trim_evidence(self, namespace: str, n: int) -> None:
         """Keep a namespace's latest ``n`` rows."""
+
+
+class RoutingStore(Protocol):
+    """Keeps what became known of routing; what is noted may be lost with the last moments.
+
+    Methods named ``note`` neither wait nor raise.
+    """
+
+    async def drift_states(self) -> dict[str, DriftState]:
+        """Return how namespaces stand to their calibration, by name, noted states included."""
+
+    def note_drift(self, state: DriftState) -> None:
+        """Keep how a namespace stands, instead of what was kept before."""
 
 
 class Evidence(Protocol):

@@ -23,6 +23,7 @@ from router.choose import Chooser, Pool
 from router.churn import Churn
 from router.conversations import Conversations
 from router.decision import Decider, Repeats
+from router.drift import Drift
 from router.fallback import Adapters, Fallback, patience_of
 from router.gateway import Gateway
 from router.metrics import Metrics
@@ -58,6 +59,7 @@ class Lasting:
     point: Callable[[str, NamespacePolicy], OperatingPoint]
     churn: Churn
     conversations: Conversations
+    drift: Drift
     now_s: Callable[[], float]
     repeats: Repeats = field(default_factory=Repeats)
     ticketed: Embeddings = field(default_factory=OrderedDict)
@@ -123,6 +125,7 @@ def terms_of(settings: Settings, lasting: Lasting, fallback: Fallback, audits: A
         conversations=lasting.conversations,
         metrics=lasting.metrics,
         now_s=lasting.now_s,
+        on_routed=lasting.drift.note,
     )
     return Terms(
         settings=settings,
@@ -140,6 +143,7 @@ def terms_of(settings: Settings, lasting: Lasting, fallback: Fallback, audits: A
             metrics=lasting.metrics,
             now_s=lasting.now_s,
             spoken=lasting.spoken,
+            drift=lasting.drift,
         ),
     )
 

@@ -314,12 +314,14 @@ class Candidate:
         expected_cost_nanos: for this request, None when its price is unknown.
         rejection: why it was not taken; empty for the chosen one and its fallbacks, unless one of
             them could not be asked when its turn came.
+        fits: no constraint rules it out.
     """
 
     model: str
     p_adequate: float
     expected_cost_nanos: int | None
     rejection: str = ""
+    fits: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -333,6 +335,8 @@ class Routing:
         scorer: id of what scored the prompt; ``rules-1`` when the classifier is missing,
             ``unfamiliar`` when it claims nothing of this prompt.
         quality_target: the target that was applied.
+        is_plain: scores and the namespace's own rules decided, and nothing else: no wish of the
+            request, no earlier turn of its conversation.
     """
 
     chain: tuple[str, ...]
@@ -340,3 +344,4 @@ class Routing:
     reason: str
     scorer: str
     quality_target: float
+    is_plain: bool = False

@@ -238,7 +238,8 @@ class MemoryLedger:
             self.heard[at] = (feedback, pair)
         if is_new and labelled is not None:
             self.label(labelled)
-        return FeedbackTaken(line=line, is_new=is_new, pair=pair)
+        chosen = line.choice.chosen if line.choice else ""
+        return FeedbackTaken(line=line, is_new=is_new, pair=pair, chosen=chosen)
 
     def label(self, pair: LabelledPair) -> None:
         if self.failure is not None:

@@ -139,6 +139,7 @@ def choose(need: Need, pool: Pool, p_adequate: Sequence[float], scorer: str) -> 
                 p_adequate=option.p,
                 expected_cost_nanos=option.cost,
                 rejection=option.rejection,
+                fits=option.fits,
             )
             for option in options
         ),
@@ -180,13 +181,14 @@ class _Option:
     ``order`` sorts the cheapest first, unknown prices last, then by name.
     """
 
-    __slots__ = ("cost", "name", "order", "p", "rejection")
+    __slots__ = ("cost", "fits", "name", "order", "p", "rejection")
 
     def __init__(self, name: str, p: float, cost: int | None, rejection: str) -> None:
         self.name = name
         self.p = p
         self.cost = cost
         self.rejection = rejection
+        self.fits = not rejection
         self.order = (_UNKNOWN if cost is None else cost, name)
 
 

@@ -69,11 +69,13 @@ class Chooser:
         need = need_of(request, policy, held=held)
         if found.scorer_id == UNFAMILIAR:
             need = replace(need, is_routed=False, why_unrouted=_UNLIKE)
-            return choose(need, self.pool, self._typical, UNFAMILIAR)
-        p_adequate = self._probabilities(found.scores)
-        if not p_adequate:
-            return choose(need, self.pool, self._typical, UNSCORED)
-        return choose(need, self.pool, p_adequate, found.scorer_id)
+            chosen = choose(need, self.pool, self._typical, UNFAMILIAR)
+        else:
+            p_adequate = self._probabilities(found.scores)
+            if not p_adequate:
+                return choose(need, self.pool, self._typical, UNSCORED)
+            chosen = choose(need, self.pool, p_adequate, found.scorer_id)
+        return replace(chosen, is_plain=True) if _is_plain(request, policy, held) else chosen
 
     def baseline(self, request: ChatRequest, policy: NamespacePolicy) -> Routing:
         """Return the chain as if scrimp were not there: the pinned or the baseline model.
@@ -90,3 +92,13 @@ class Chooser:
         """Tell whether a stored answer of ``model`` may serve the request; see ``is_reusable``."""
         need = permission_of(request, policy)
         return is_reusable(need, self.pool, model, self._probabilities(scores) if scores else ())
+
+
+def _is_plain(request: ChatRequest, policy: NamespacePolicy, held: Held | None) -> bool:
+    """Tell whether nothing but scores and the namespace's rules had a say."""
+    if policy.pinned_model or (held is not None and (held.cached_tokens or held.in_tool_loop)):
+        return False
+    wishes = request.wishes
+    has_wish = wishes.pinned_model or wishes.allowed_models
+    is_limited = wishes.quality_target is not None or wishes.max_cost_nanos is not None
+    return not has_wish and not is_limited

@@ -80,6 +80,7 @@ def as_object(found: SavingsReport) -> dict[str, Any]:
         "stages": [asdict(stage) for stage in found.stages],
         "assumptions": list(found.assumptions),
         "assurance": [asdict(one) for one in found.assurance],
+        "drift": [asdict(one) for one in found.drift],
     }
 
 
@@ -99,6 +100,7 @@ def render(found: SavingsReport) -> RenderableType:
         shadow_table(totals, money),
         groups_table(found, money),
         assurance_table(found),
+        drift_table(found),
         stages_table(found),
         _assumptions(found),
     ]
@@ -272,6 +274,28 @@ def assurance_table(found: SavingsReport) -> Table | None:
             "never" if missing is None else f"{missing:,} audits",
         )
     return table
+
+
+def drift_table(found: SavingsReport) -> Table | None:
+    """Return how the traffic of calibrated namespaces stands to their calibration."""
+    if not found.drift:
+        return None
+    names = ("namespace", "model", "share", "calibrated", "fell short", "at most, calibrated")
+    table = _table("Routing: as calibrated?", *names, n_left=2)
+    for one in found.drift:
+        for of in one.models:
+            table.add_row(
+                Text(one.namespace or "(none)"),
+                Text(of.model),
+                *map(_percent, (of.share, of.calibrated_share, of.short, of.calibrated_short)),
+            )
+        state = Text(f"drifted: {one.alarm}", style="bold red") if one.alarm else Text("no drift")
+        table.add_row("", state, f"of {one.n_requests:,}", "", "", "")
+    return table
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{share:.1%}"
 
 
 def stages_table(found: SavingsReport) -> Table | None:

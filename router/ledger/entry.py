@@ -8,6 +8,7 @@ from typing import NamedTuple
 from router.ledger.feedback import write_pair
 from router.ledger.kept import kept_row, key_bytes, write_kept
 from router.ledger.lines import Row, attempt_rows, line_row, write_line
+from router.ledger.routing import ChoiceRow, choice_row, write_choice
 from router.ledger.tickets import ticket_row, write_ticket
 from router.ledger.types import KeptOutcome, LedgerLine, Pair, RequestKey, Ticket
 
@@ -21,11 +22,14 @@ class Entry(NamedTuple):
     pair: Pair | None
     ticket: Row | None = None
     hit: Entry | None = None
+    choice: ChoiceRow | None = None
 
     def write(self, connection: sqlite3.Connection) -> None:
         """Write all of it, or nothing where a later state of the line stands already."""
         if not write_line(connection, self.line, self.attempts):
             return
+        if self.choice is not None:
+            write_choice(connection, self.line[0], self.choice)
         if self.hit is not None:
             self.hit.write(connection)
         if self.kept is not None:
@@ -57,4 +61,5 @@ def entry_of(
         pair,
         None if ticket is None else ticket_row(ticket),
         hit,
+        choice_row(line.choice),
     )

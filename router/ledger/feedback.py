@@ -8,6 +8,7 @@ from cache.calibration import Source
 from router.ledger.errors import FeedbackUnfit, LineUnknown
 from router.ledger.labels import write_label
 from router.ledger.lines import find_line
+from router.ledger.routing import chosen_for
 from router.ledger.types import (
     Feedback,
     FeedbackKind,
@@ -102,4 +103,5 @@ def take_feedback(
     labelled = labelled_by(feedback, line, pair)
     if is_new and labelled is not None:
         write_label(connection, labelled)
-    return FeedbackTaken(line=line, is_new=is_new, pair=pair)
+    chosen = chosen_for(connection, row_id)
+    return FeedbackTaken(line=line, is_new=is_new, pair=pair, chosen=chosen)

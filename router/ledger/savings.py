@@ -10,6 +10,7 @@ from router.ledger.evidence import read_reports
 from router.ledger.hours import HOUR_MS, IS_PRICED, SUMS, SUMS_OF_SUMS, summed_until
 from router.ledger.hours import KEYS as HOUR_KEYS
 from router.ledger.lines import STATE_RANK
+from router.ledger.routing import drift_reports
 from router.ledger.sums import (
     ASSUMPTIONS,
     MAX_GROUPS,
@@ -77,6 +78,7 @@ def read_savings(connection: sqlite3.Connection, query: SavingsQuery) -> Savings
         cells = _all_cells(connection, query)
         stages = _stage_times(connection, query)
         assurance = read_reports(connection, query.namespace)
+        drift = drift_reports(connection, query.namespace)
     finally:
         connection.execute("COMMIT")
     return SavingsReport(
@@ -86,6 +88,7 @@ def read_savings(connection: sqlite3.Connection, query: SavingsQuery) -> Savings
         assumptions=ASSUMPTIONS,
         group_by=query.group_by,
         assurance=assurance,
+        drift=tuple(drift),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cache.embedded.sqlite_schema import Schema, statements
+from router.ledger import routing
 
 FILE_NAME = "ledger.sqlite"
 
@@ -234,6 +235,7 @@ SCHEMA = Schema(
             "ALTER TABLE tickets ADD COLUMN traits TEXT NOT NULL DEFAULT '[]'",
             "ALTER TABLE tickets ADD COLUMN propensity REAL",
         ),
+        statements(*routing.TABLES),
     ),
 )
 

@@ -38,6 +38,7 @@ from router.ledger.labels import write_label
 from router.ledger.lines import read_line
 from router.ledger.modes import read_modes, write_mode
 from router.ledger.reader import Reader
+from router.ledger.routing import DriftState, read_drift, write_drift
 from router.ledger.savings import read_savings
 from router.ledger.schema import SCHEMA, ledger_path
 from router.ledger.sums import check_query
@@ -274,6 +275,15 @@ class SqliteLedger:
     def trim_evidence(self, namespace: str, n: int) -> None:
         """Keep a namespace's latest rows without waiting; see ``EvidenceStore``."""
         self._post(lambda c: trim_evidence(c, namespace, n))
+
+    async def drift_states(self) -> dict[str, DriftState]:
+        """Return how namespaces stand to their calibration; see ``RoutingStore``."""
+        await self._catch_up()
+        return await self._slow.run(read_drift)
+
+    def note_drift(self, state: DriftState) -> None:
+        """Keep how a namespace stands without waiting; see ``RoutingStore``."""
+        self._post(lambda c: write_drift(c, state))
 
     async def settle(
         self,

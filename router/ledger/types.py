@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from cache.calibration import DriftAlarm, Estimate, Source
@@ -90,6 +90,21 @@ class Shadow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What there was to choose from, where only the namespace's own rules had a say.
+
+    Attributes:
+        models: all that are configured.
+        p: P(adequate) of each, in [0, 1]; None: it did not fit the request.
+        chosen: one of them.
+    """
+
+    models: tuple[str, ...]
+    p: tuple[float | None, ...]
+    chosen: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerLine:
     """One request, or audit, accounted.
 
@@ -117,6 +132,7 @@ class LedgerLine:
         stage_ms: milliseconds per stage that was passed.
         status: ``OK`` or the gRPC status name the caller got.
         scorer: what scored the prompt; empty when nothing did.
+        choice: kept beside the line, for ``what-if``; a line that is read back is without.
     """
 
     line_id: str
@@ -145,6 +161,7 @@ class LedgerLine:
     stage_ms: tuple[tuple[Stage, float], ...] = ()
     status: str = "OK"
     scorer: str = ""
+    choice: Choice | None = field(default=None, compare=False)
 
     @property
     def saved_nanos(self) -> int | None:
@@ -256,11 +273,14 @@ class FeedbackTaken:
         line: the line it speaks of.
         is_new: False when the same was said of the line before; then nothing was written.
         pair: the texts of a near-duplicate hit, as long as they are kept.
+        chosen: whom the namespace's own rules had routed the request to; empty: they had not, or
+            it is not known any more.
     """
 
     line: LedgerLine
     is_new: bool
     pair: Pair | None = None
+    chosen: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -454,6 +474,45 @@ class AssuranceReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelDrift:
+    """A model's figures in traffic beside those of calibration.
+
+    Attributes:
+        share: of the requests that went to it; None: there were none at all.
+        calibrated_share: of the labelled prompts.
+        short: share of its answers that were set aside or reported; None: it gave none.
+        calibrated_short: share of its answers to labelled prompts that were not adequate; what is
+            reported can only be less than that, as most callers say nothing.
+    """
+
+    model: str
+    share: float | None
+    calibrated_share: float
+    short: float | None
+    calibrated_short: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftReport:
+    """How a calibrated namespace's traffic stands to its calibration.
+
+    Attributes:
+        n_requests: compared so far.
+        models: those of the calibration.
+        log_evidence: natural logarithm of the evidence against it; see ``router.drift.evidence``.
+        alarm: in words; empty: none stands.
+        alarm_at_ms: when it was raised, milliseconds since the epoch.
+    """
+
+    namespace: str
+    n_requests: int = 0
+    models: tuple[ModelDrift, ...] = ()
+    log_evidence: float = 0.0
+    alarm: str = ""
+    alarm_at_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SavingsReport:
     """The answer to a ``SavingsQuery``.
 
@@ -464,6 +523,7 @@ class SavingsReport:
         assumptions: what the figures rest on, in words.
         group_by: the query's.
         assurance: how the query's namespaces stand now, by name; no other condition narrows it.
+        drift: how those that are calibrated stand to their calibration.
     """
 
     totals: Totals
@@ -472,3 +532,4 @@ class SavingsReport:
     assumptions: tuple[str, ...]
     group_by: tuple[str, ...] = ()
     assurance: tuple[AssuranceReport, ...] = ()
+    drift: tuple[DriftReport, ...] = ()

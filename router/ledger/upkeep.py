@@ -7,6 +7,7 @@ import sqlite3
 from router.ledger.evidence import expire_evidence
 from router.ledger.kept import delete_expired
 from router.ledger.labels import trim_labels
+from router.ledger.routing import trim_choices
 from router.ledger.tickets import expire
 
 EXPIRY_BATCH = 500  # rows of each kind that one call looks at
@@ -18,6 +19,7 @@ def expire_all(connection: sqlite3.Connection, now_ms: int) -> int:
         delete_expired(connection, table, now_ms, EXPIRY_BATCH)
     expire_evidence(connection, now_ms / 1e3, EXPIRY_BATCH)
     trim_labels(connection)
+    trim_choices(connection)
     return expire(connection, now_ms, EXPIRY_BATCH)
 
 

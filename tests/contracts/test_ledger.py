@@ -32,6 +32,7 @@ from router.ledger.sqlite_ledger import SqliteLedger
 from router.ledger.tickets import GRACE_MS
 from router.ledger.types import (
     Cause,
+    Choice,
     Feedback,
     FeedbackKind,
     KeptOutcome,
@@ -657,3 +658,21 @@ async def test_stage_times_are_nearest_ranks(ledger: Ledger) -> None:
 
     (times,) = (await ledger.savings(EVERYTHING)).stages
     assert (times.stage, times.n, times.p50_ms, times.p99_ms) == ("near", 200, 100.0, 198.0)
+
+
+async def test_a_word_brings_along_whom_the_rules_had_routed_to(ledger: Ledger) -> None:
+    """Whoever learns of models from words must know that nobody had asked for this one."""
+    choice = Choice(models=("large", "small"), p=(0.9, None), chosen="large")
+    for n, of_line in enumerate((choice, None)):
+        await ledger.record(a_line(n, choice=of_line))
+
+    found = [
+        await ledger.feedback(
+            Feedback(line_id=a_line(n).line_id, kind=FeedbackKind.NOT_ADEQUATE, at_ms=NOW_MS),
+            namespace="shop",
+            caller="app",
+        )
+        for n in range(2)
+    ]
+
+    assert [one.chosen for one in found] == ["large", ""]
