@@ -81,6 +81,9 @@ def _parser() -> argparse.ArgumentParser:
         help="calls to OLD, had they gone to NEW; may be repeated",
     )
     guess.add_argument("--baseline", default="", help="measured against this model")
+    guess.add_argument(
+        "--target", type=float, metavar="T", help="had the quality target been this one"
+    )
     guess.set_defaults(run=_what_if)
 
     calibrate = commands.add_parser(
@@ -257,6 +260,7 @@ def _what_if(args: argparse.Namespace) -> int:
         namespace=args.namespace,
         instead=instead,
         baseline=args.baseline,
+        target=args.target,
     )
     return what_if(settings, asked, args.json)
 

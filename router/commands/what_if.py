@@ -1,4 +1,4 @@
-"""``scrimp what-if``: what past requests would have cost at other prices or on other models."""
+"""``scrimp what-if``: past requests at other prices, on other models, by another quality target."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rich.text import Text
 from router.commands.report import Money
 from router.ledger.errors import LedgerError
 from router.ledger.reader import open_to_read
-from router.ledger.what_if import ASSUMPTIONS, Answer, Both, WhatIf, read_what_if
+from router.ledger.what_if import ASSUMPTIONS, ON_TARGETS, Answer, Both, WhatIf, read_what_if
 from router.settings import Settings
 
 
@@ -40,10 +40,10 @@ def what_if(settings: Settings, asked: WhatIf, as_json: bool) -> int:
         )
         return 1
     if as_json:
-        json.dump(as_object(found), sys.stdout)
+        json.dump(as_object(found, asked.target), sys.stdout)
         sys.stdout.write("\n")
     else:
-        Console(highlight=False).print(render(found))
+        Console(highlight=False).print(render(found, asked.target))
     return 0
 
 
@@ -63,15 +63,23 @@ def instead_of(words: list[str]) -> dict[str, str]:
 
 
 def _check(settings: Settings, asked: WhatIf) -> None:
+    if asked.target is not None and not 0 < asked.target <= 1:
+        raise ValueError(f"--target is a quality target in (0, 1], got {asked.target:g}")
     for name in (*asked.instead.values(), *filter(None, (asked.baseline,))):
         if name not in settings.models:
             known = ", ".join(settings.models)
             raise ValueError(f"there is no model {name[:64]!r} in the settings; there are: {known}")
 
 
-def as_object(found: Answer) -> dict[str, Any]:
+def as_object(found: Answer, target: float | None = None) -> dict[str, Any]:
     """Return the answer for JSON, amounts in integer nano-dollars."""
-    return {
+    expected = found.adequate
+    routed = {
+        "target": target,
+        "n_routed": expected.n,
+        "expected_adequate": {"then": expected.then, "would_be": expected.would_be},
+    }
+    return (routed if target is not None else {}) | {
         "n_requests": found.cost.n,
         "cost_nanos": _pair(found.cost),
         "baseline_nanos": _pair(found.baseline),
@@ -85,7 +93,7 @@ def as_object(found: Answer) -> dict[str, Any]:
         ],
         "n_incomparable": found.n_incomparable,
         "unpriced": sorted(found.unpriced),
-        "assumptions": list(ASSUMPTIONS),
+        "assumptions": [*ASSUMPTIONS, *(ON_TARGETS if target is not None else ())],
     }
 
 
@@ -93,7 +101,7 @@ def _pair(both: Both) -> dict[str, int]:
     return {"then": both.then, "would_be": both.would_be}
 
 
-def render(found: Answer) -> RenderableType:
+def render(found: Answer, target: float | None = None) -> RenderableType:
     """Return the answer as tables, the assumptions beneath them."""
     if not found.cost.n + found.n_incomparable:
         return Text("No requests were recorded for this question.")
@@ -117,10 +125,23 @@ def render(found: Answer) -> RenderableType:
             Text(model), Text(other), f"{both.n:,}", money(both.then), money(both.would_be),
             _change(both),
         )  # fmt: skip
-    notes = [f"- {one}" for one in ASSUMPTIONS]
+    notes = [f"- {one}" for one in (*ASSUMPTIONS, *(ON_TARGETS if target is not None else ()))]
+    if target is not None:
+        notes.insert(0, _quality(found, target))
     if found.unpriced:
         notes.append(f"- No price is known of: {', '.join(sorted(found.unpriced))}.")
     return Group(sums, calls, Text("\n".join(notes), style="dim"))
+
+
+def _quality(found: Answer, target: float) -> str:
+    expected = found.adequate
+    if not expected.n:
+        return f"No request can be routed anew by a quality target of {target:g}."
+    return (
+        f"At a quality target of {target:g}, of {expected.n:,} requests that it routes, "
+        f"P(adequate) expects {expected.would_be / expected.n:.1%} to be adequate; then "
+        f"{expected.then / expected.n:.1%}."
+    )
 
 
 def _change(both: Both) -> str:

@@ -88,6 +88,10 @@ class PriceList:
             for model in models
         ]
 
+    def knows(self, model: str) -> bool:
+        """Tell whether it is a model of the settings, whatever is known of its price."""
+        return model in self._priced
+
     def tariff(self, model: str) -> Tariff | None:
         """Return the prices in force now; None when they are unknown."""
         return self._in_force().get(model)

@@ -13,7 +13,7 @@ from fakes_ledger import USAGE, a_hit, a_line, an_attempt
 from router.commands.what_if import instead_of, what_if
 from router.ledger.reader import open_to_read
 from router.ledger.sqlite_ledger import SqliteLedger
-from router.ledger.types import Cause, LedgerLine, LineState, Outcome
+from router.ledger.types import Cause, Choice, LedgerLine, LineState, Outcome
 from router.ledger.what_if import Answer, WhatIf, read_what_if
 from router.settings import Settings, parse
 
@@ -181,3 +181,62 @@ def test_a_word_that_names_no_two_models_is_refused() -> None:
     assert instead_of(["a=b"]) == {"a": "b"}
     with pytest.raises(ValueError, match=r"takes OLD=NEW, two models of the settings, got 'a'"):
         instead_of(["a"])
+
+
+def a_choice(small: float | None, large: float, chosen: str = "small") -> Choice:
+    return Choice(models=("small", "large"), p=(small, large), chosen=chosen)
+
+
+@pytest.mark.parametrize(
+    ("target", "would_be", "expected"),
+    [(0.9, SMALL, 0.8), (0.95, LARGE, 0.9), (1.0, LARGE, 0.9)],
+)
+async def test_another_target_routes_by_the_probabilities_that_were(
+    settings: Settings, target: float, would_be: int, expected: float
+) -> None:
+    """Small is .1 below large: adequate down to a target of .9."""
+    await kept(settings.service.data_folder, a_line(1, choice=a_choice(0.8, 0.9)))
+
+    found = asked(settings, WhatIf(target=target))
+
+    assert (found.cost.then, found.cost.would_be) == (SMALL, would_be)
+    assert found.adequate.n == 1
+    assert found.adequate.then == pytest.approx(0.8, abs=1e-4)
+    assert found.adequate.would_be == pytest.approx(expected, abs=1e-4)
+
+
+async def test_a_model_that_did_not_fit_is_chosen_by_no_target(settings: Settings) -> None:
+    """Constraints come first, always."""
+    line = a_line(1, choice=a_choice(None, 0.9, "large"), model="large", cost_nanos=LARGE)
+    line = replace(line, attempts=(replace(line.attempts[0], model="large", cost_nanos=LARGE),))
+    await kept(settings.service.data_folder, line)
+
+    assert asked(settings, WhatIf(target=0.01)).cost.would_be == LARGE
+
+
+async def test_what_a_target_does_not_decide_stays_as_it_was(settings: Settings) -> None:
+    """Hits, pinned models, and requests that took several calls."""
+    several = a_line(3, choice=a_choice(0.5, 0.9))
+    several = replace(several, attempts=(*several.attempts, *several.attempts))
+    several = replace(several, cost_nanos=2 * SMALL)
+    await kept(settings.service.data_folder, a_line(1), a_hit(2), several)
+
+    found = asked(settings, WhatIf(target=1.0))
+
+    assert found.cost.would_be == found.cost.then == 3 * SMALL
+    assert found.adequate.n == 0
+
+
+async def test_the_command_tells_what_to_expect_of_a_target(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Cost, and quality by P(adequate), side by side; a target out of range is refused."""
+    await kept(settings.service.data_folder, a_line(1, choice=a_choice(0.8, 0.9)))
+
+    assert what_if(settings, WhatIf(target=1.0), as_json=False) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "expects 90.0% to be adequate; then 80.0%" in said
+    assert what_if(settings, WhatIf(target=1.0), as_json=True) == 0
+    assert json.loads(capsys.readouterr().out)["n_routed"] == 1
+    assert what_if(settings, WhatIf(target=1.5), as_json=True) == 1
+    assert "in (0, 1], got 1.5" in capsys.readouterr().err
