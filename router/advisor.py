@@ -250,6 +250,7 @@ class Advisor:
                 line = replace(line, entry_id=kept.entry_id)
             await redemption.settle(line)
         pipeline.metrics.settled(line)
+        pipeline.on_called(line)
         pipeline.audits.returned(ticket, returned.answer, line)
         if returned.answer is not None and not ticket.is_audit:
             pipeline.conversations.note(line, returned.answer)

@@ -43,6 +43,7 @@ from router.fallback import Adapters
 from router.gateway import Gateway
 from router.ledger.errors import LedgerError
 from router.ledger.sqlite_ledger import SqliteLedger
+from router.lengths import Lengths
 from router.metrics import Metrics, Watched
 from router.once import Retries
 from router.operations import Operations
@@ -61,6 +62,7 @@ _MAX_BATCH = 16
 _GC_ALLOCATIONS = 20_000  # between two looks for cycles; the default looks every few requests
 _EXPIRY_INTERVAL_S = 5.0
 _ENCODER_DIM = 384
+_LATEST_LINES = 20_000  # from which lengths of answers are learned again at the start
 
 
 _ADAPTERS: Mapping[str, Callable[..., Provider]] = {
@@ -75,7 +77,7 @@ class App:
 
     Attributes:
         terms: what requests go by; the parts of those that come now are told by name as well.
-        audits, drift, embeddings, metrics, cache, ledger: the parts that last.
+        audits, drift, lengths, embeddings, metrics, cache, ledger: the parts that last.
         notices: what is degraded from the start, in words; empty when all is well.
     """
 
@@ -143,6 +145,7 @@ class App:
                 metrics=self.metrics,
                 now_s=now_s,
             )
+            self.lengths = Lengths()
             self._lasting = Lasting(
                 cache=self.cache,
                 ledger=self.ledger,
@@ -157,6 +160,7 @@ class App:
                 churn=Churn(self.metrics.partition_churn),
                 conversations=Conversations(now_s),
                 drift=self.drift,
+                lengths=self.lengths,
                 now_s=now_s,
             )
             self._adapters = Adapters(open_provider, providers)
@@ -219,6 +223,7 @@ class App:
         self._lasting.modes.update(await self.ledger.modes())
         await self.assurance.load()
         await self.drift.load()
+        self.lengths.learn_all(await self.ledger.latest_calls(_LATEST_LINES))
         await self.audits.start()
         gc.collect()
         gc.freeze()  # what was loaded stays; looking at it again and again would stall the loop

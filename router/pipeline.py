@@ -69,6 +69,7 @@ class Pipeline:
         metrics: counts.
         now_s: seconds since the epoch.
         on_routed: told of every line of a request that a model answered, or shall.
+        on_called: told of every line whose call is over, whoever made it.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Pipeline:
         metrics: Metrics,
         now_s: Callable[[], float],
         on_routed: Callable[[LedgerLine], None] = lambda _: None,
+        on_called: Callable[[LedgerLine], None] = lambda _: None,
     ) -> None:
         self.settings = settings
         self.ledger = ledger
@@ -91,6 +93,7 @@ class Pipeline:
         self.audits = audits
         self.conversations = conversations
         self.on_routed = on_routed
+        self.on_called = on_called
         self.metrics = metrics
         self.now_s = now_s
         self._decider = decider
@@ -222,6 +225,7 @@ class Pipeline:
         """Write a line durably; where the ledger cannot, count that and go on."""
         self.metrics.observe(line)
         self.on_routed(line)
+        self.on_called(line)
         key, kept = self.kept(decision.request, once, ended)
         try:
             await self.ledger.record(line, key=key, kept=kept)

@@ -26,6 +26,7 @@ from router.decision import Decider, Repeats
 from router.drift import Drift
 from router.fallback import Adapters, Fallback, patience_of
 from router.gateway import Gateway
+from router.lengths import Lengths
 from router.metrics import Metrics
 from router.once import Retries
 from router.operations import Operations, Spoken
@@ -60,6 +61,7 @@ class Lasting:
     churn: Churn
     conversations: Conversations
     drift: Drift
+    lengths: Lengths
     now_s: Callable[[], float]
     repeats: Repeats = field(default_factory=Repeats)
     ticketed: Embeddings = field(default_factory=OrderedDict)
@@ -107,7 +109,7 @@ def terms_of(settings: Settings, lasting: Lasting, fallback: Fallback, audits: A
         cache=lasting.cache,
         understand=lasting.understand,
         rules=lasting.by_rules,
-        choice=Chooser(pool, scale.p_adequate, scale.typical()),
+        choice=Chooser(pool, scale.p_adequate, scale.typical(), lasting.lengths.of),
         point=lasting.point,
         now_s=lasting.now_s,
         on_degraded=lasting.metrics.degraded,
@@ -126,6 +128,7 @@ def terms_of(settings: Settings, lasting: Lasting, fallback: Fallback, audits: A
         metrics=lasting.metrics,
         now_s=lasting.now_s,
         on_routed=lasting.drift.note,
+        on_called=lasting.lengths.note,
     )
     return Terms(
         settings=settings,

@@ -16,6 +16,7 @@ from typing import Final
 
 from router.choose.need import Need, is_permitted, why_too_dear, why_unfit
 from router.errors import NoModelFits
+from router.lengths import Length
 from router.prices import PriceList
 from router.settings import ModelSpec, Settings
 from router.types import Candidate, Routing
@@ -33,7 +34,8 @@ class Pool:
         baseline: name of the model all traffic would go to without scrimp.
         fallback_model: asked last where nothing adequate answered; empty: none.
         max_chain: models of one chain at most, the fallback model included.
-        expected_output_tokens: of an answer, for the expected cost.
+        expected_output_tokens: of an answer, for the expected cost, where nothing is known of the
+            models' own lengths.
     """
 
     models: tuple[ModelSpec, ...]
@@ -101,7 +103,13 @@ class Pool:
         return prior(prices.input_usd_per_mtok(model.name), prices.output_usd_per_mtok(model.name))
 
 
-def choose(need: Need, pool: Pool, p_adequate: Sequence[float], scorer: str) -> Routing:
+def choose(
+    need: Need,
+    pool: Pool,
+    p_adequate: Sequence[float],
+    scorer: str,
+    lengths: Sequence[Length] | None = None,
+) -> Routing:
     """Choose the model and its fallbacks.
 
     Args:
@@ -109,20 +117,20 @@ def choose(need: Need, pool: Pool, p_adequate: Sequence[float], scorer: str) -> 
         pool: the configured models.
         p_adequate: P(its answer is adequate) per model of ``pool.models``, same order.
         scorer: id of what made these probabilities.
+        lengths: of an answer per model, same order; None: all as the pool expects. Means decide
+            who is cheapest, upper figures who may cost too much.
 
     Raises:
         NoModelFits: says for each model why.
     """
-    expected = need.max_tokens
-    if expected is None or expected > pool.expected_output_tokens:
-        expected = pool.expected_output_tokens
-    expected *= need.n_answers
     models = pool.models
-    costs = pool.prices.costs_of([model.name for model in models], need.input_tokens, expected)
-    costs = _less_what_is_cached(costs, need, pool, expected)
+    costs = _costs(need, pool, None if lengths is None else [one.mean for one in lengths])
+    highest = costs
+    if lengths is not None and need.max_cost_nanos is not None:
+        highest = _costs(need, pool, [one.high for one in lengths])
     options = [
-        _Option(model.name, p, cost, why_unfit(model, need) or why_too_dear(cost, need))
-        for model, p, cost in zip(models, p_adequate, costs, strict=True)
+        _Option(model.name, p, cost, why_unfit(model, need) or why_too_dear(most, need))
+        for model, p, cost, most in zip(models, p_adequate, costs, highest, strict=True)
     ]
     fitting = [option for option in options if not option.rejection]
     if not fitting:
@@ -192,19 +200,20 @@ class _Option:
         self.order = (_UNKNOWN if cost is None else cost, name)
 
 
-def _less_what_is_cached(
-    costs: list[int | None], need: Need, pool: Pool, expected: int
-) -> list[int | None]:
-    """Take off what the conversation's model charges less for what its provider still has."""
+def _costs(need: Need, pool: Pool, lengths: Sequence[float] | None) -> list[int | None]:
+    """Return what each model costs, with answers of these lengths or of the pool's."""
+    expected = [pool.expected_output_tokens] * len(pool.models) if lengths is None else lengths
+    most = need.max_tokens
+    tokens = [round(one if most is None else min(one, most)) * need.n_answers for one in expected]
+    names = [model.name for model in pool.models]
+    costs = pool.prices.costs_each(names, need.input_tokens, tokens)
     held = need.held
-    if held is None or not held.cached_tokens:
+    if held is None or not held.cached_tokens or held.model not in names:
         return costs
-    cached = min(held.cached_tokens, need.input_tokens)
-    discounted = pool.prices.cost_of(held.model, need.input_tokens, expected, cached)
-    names = (model.name for model in pool.models)
-    return [
-        discounted if name == held.model else cost for name, cost in zip(names, costs, strict=True)
-    ]
+    # The conversation's model charges less for what its provider still has.
+    at, cached = names.index(held.model), min(held.cached_tokens, need.input_tokens)
+    costs[at] = pool.prices.cost_of(held.model, need.input_tokens, tokens[at], cached)
+    return costs
 
 
 def _floor(ceiling: float, target: float) -> float:

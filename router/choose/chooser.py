@@ -9,11 +9,15 @@ from typing import Final, Protocol
 from router.choose.choice import Pool, choose, is_reusable
 from router.choose.need import need_of, permission_of
 from router.conversations import Held
+from router.lengths import Length
 from router.settings import NamespacePolicy
 from router.types import UNFAMILIAR, ChatRequest, Routing
 
 UNSCORED: Final = "unscored"
 _UNLIKE: Final = "unlike anything the classifier was calibrated on, or not in English"
+
+
+Expect = Callable[[str, Sequence[str], int], Sequence[Length] | None]
 
 
 class Scored(Protocol):
@@ -36,6 +40,8 @@ class Chooser:
         probabilities: scores per tier to P(adequate) per model of the pool, in its order; empty
             where the scores do not fit (they are empty, or of other tiers).
         typical: P(adequate) per model for a prompt of which nothing is known.
+        lengths: namespace, models and input tokens to what answers to expect, None: nothing is
+            known.
     """
 
     def __init__(
@@ -43,7 +49,10 @@ class Chooser:
         pool: Pool,
         probabilities: Callable[[tuple[float, ...]], Sequence[float]],
         typical: Sequence[float],
+        lengths: Expect = lambda *_: None,
     ) -> None:
+        self._lengths = lengths
+        self._names = [model.name for model in pool.models]
         self.pool = pool
         self._probabilities = probabilities
         self._typical = tuple(typical)
@@ -67,14 +76,15 @@ class Chooser:
             NoModelFits: no configured model can take it.
         """
         need = need_of(request, policy, held=held)
+        lengths = self._lengths(request.namespace, self._names, need.input_tokens)
         if found.scorer_id == UNFAMILIAR:
             need = replace(need, is_routed=False, why_unrouted=_UNLIKE)
-            chosen = choose(need, self.pool, self._typical, UNFAMILIAR)
+            chosen = choose(need, self.pool, self._typical, UNFAMILIAR, lengths)
         else:
             p_adequate = self._probabilities(found.scores)
             if not p_adequate:
-                return choose(need, self.pool, self._typical, UNSCORED)
-            chosen = choose(need, self.pool, p_adequate, found.scorer_id)
+                return choose(need, self.pool, self._typical, UNSCORED, lengths)
+            chosen = choose(need, self.pool, p_adequate, found.scorer_id, lengths)
         return replace(chosen, is_plain=True) if _is_plain(request, policy, held) else chosen
 
     def baseline(self, request: ChatRequest, policy: NamespacePolicy) -> Routing:

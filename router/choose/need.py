@@ -139,13 +139,13 @@ def why_unfit(model: ModelSpec, need: Need) -> str:
 
 
 def why_too_dear(cost_nanos: int | None, need: Need) -> str:
-    """Say why a model's expected cost rules it out; empty when it does not."""
+    """Say why what a model may cost rules it out; empty when it does not."""
     most = need.max_cost_nanos
     if most is None or (cost_nanos is not None and cost_nanos <= most):
         return ""
     if cost_nanos is None:
         return f"its price is unknown, and a request may cost {_usd(most)} at most"
-    return f"expected {_usd(cost_nanos)} > {_usd(most)} a request"
+    return f"expected up to {_usd(cost_nanos)} > {_usd(most)} a request"
 
 
 def _usd(nanos: int) -> str:

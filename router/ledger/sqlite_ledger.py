@@ -38,7 +38,7 @@ from router.ledger.labels import write_label
 from router.ledger.lines import read_line
 from router.ledger.modes import read_modes, write_mode
 from router.ledger.reader import Reader
-from router.ledger.routing import DriftState, read_drift, write_drift
+from router.ledger.routing import DriftState, read_calls, read_drift, write_drift
 from router.ledger.savings import read_savings
 from router.ledger.schema import SCHEMA, ledger_path
 from router.ledger.sums import check_query
@@ -280,6 +280,10 @@ class SqliteLedger:
         """Return how namespaces stand to their calibration; see ``RoutingStore``."""
         await self._catch_up()
         return await self._slow.run(read_drift)
+
+    async def latest_calls(self, most: int) -> list[tuple[str, str, int, int]]:
+        """Return the calls among the latest lines; see ``RoutingStore``."""
+        return await self._slow.run(partial(read_calls, most=most))
 
     def note_drift(self, state: DriftState) -> None:
         """Keep how a namespace stands without waiting; see ``RoutingStore``."""

@@ -88,6 +88,16 @@ class PriceList:
             for model in models
         ]
 
+    def costs_each(
+        self, models: Iterable[str], n_input: int, n_output: Iterable[int]
+    ) -> list[int | None]:
+        """As ``costs_of``, with an output of its own for each model."""
+        now = self._in_force()
+        return [
+            None if (tariff := now.get(model)) is None else _charge(tariff, n_input, tokens, 0, 0)
+            for model, tokens in zip(models, n_output, strict=True)
+        ]
+
     def knows(self, model: str) -> bool:
         """Tell whether it is a model of the settings, whatever is known of its price."""
         return model in self._priced

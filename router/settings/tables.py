@@ -250,13 +250,15 @@ class RoutingTable(Table):
     Attributes:
         baseline: the model all traffic would go to without scrimp.
         quality_target: of every namespace that says nothing else, in (0, 1].
-        max_cost_per_request: USD that one answer is expected to cost at most; None: no limit.
+        max_cost_per_request: USD that nine answers in ten may cost at most, by the lengths of the
+            namespace's answers so far, else by ``expected_output_tokens``; None: no limit.
         escalate: look at the answer of a model that is not the strongest of its chain, and ask a
             stronger one where it is empty, cut short, declined or malformed. Such an answer is
             streamed only once it is whole.
         fallback_model: tried last when nothing adequate answers; empty: none.
         max_chain: models tried for one request at most, the fallback model included.
-        expected_output_tokens: assumed for the expected cost where a request sets no max_tokens.
+        expected_output_tokens: assumed for the expected cost until a namespace has 20 answers; a
+            request's max_tokens is never exceeded.
         connect_s: to connect to a provider.
         first_token_s: from sending to the first byte of a streamed answer.
         between_tokens_s: of silence between two pieces of an answer; no longer than first_token_s.

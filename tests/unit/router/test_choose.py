@@ -20,6 +20,7 @@ from router.choose import (
 )
 from router.conversations import Held
 from router.errors import NoModelFits
+from router.lengths import Length
 from router.prices import LocalPrices, PriceList
 from router.settings import ModelSpec, NamespacePolicy
 from router.types import (
@@ -88,7 +89,7 @@ def test_a_model_dearer_than_a_request_may_be_is_out() -> None:
     routing = choose(need, THREE, [0.71, 0.80, 0.98], "test")
 
     assert routing.chain == ("middle",)
-    assert routing.candidates[2].rejection == "expected $0.006 > $0.002 a request"
+    assert routing.candidates[2].rejection == "expected up to $0.006 > $0.002 a request"
 
 
 def test_an_unknown_price_is_no_cheap_one() -> None:
@@ -102,7 +103,9 @@ def test_an_unknown_price_is_no_cheap_one() -> None:
 
 def test_where_every_model_is_too_dear_each_says_so() -> None:
     """An error rather than a bill."""
-    with pytest.raises(NoModelFits, match=r"small: expected \$0.0003 > \$0.0001 a request; middle"):
+    with pytest.raises(
+        NoModelFits, match=r"small: expected up to \$0.0003 > \$0.0001 a request; middle"
+    ):
         choose(replace(NEED, max_cost_nanos=100_000), THREE, [0.5, 0.6, 0.7], "test")
 
 
@@ -580,3 +583,36 @@ def test_an_unrouted_request_goes_to_its_own_baseline() -> None:
     routing = choose(need, THREE, [0.9, 0.9, 0.9], "test")
 
     assert routing.chain == ("middle",)
+
+
+def test_a_model_that_talks_at_length_is_not_the_cheapest() -> None:
+    """What an answer costs is its price times its length."""
+    lengths = [Length(3_000, 5_000), Length(200, 400), Length(200, 400)]
+
+    routing = choose(NEED, THREE, [0.95, 0.96, 0.97], "test", lengths)
+
+    assert routing.chain[0] == "middle"
+    costs = [one.expected_cost_nanos for one in routing.candidates]
+    assert costs == [3_000_000, 1_000_000, 4_000_000]
+
+
+def test_a_limit_looks_at_long_answers_and_the_order_at_the_mean() -> None:
+    """An answer of middle is expected to cost .001, and may well cost .005."""
+    lengths = [Length(200, 400), Length(200, 1_000), Length(200, 400)]
+    need = replace(NEED, max_cost_nanos=4_000_000)
+
+    routing = choose(need, THREE, [0.5, 0.96, 0.5], "test", lengths)
+
+    assert routing.chain[0] == "small"
+    assert routing.candidates[1].rejection == "expected up to $0.005 > $0.004 a request"
+    assert routing.candidates[1].expected_cost_nanos == 1_000_000
+
+
+def test_no_answer_is_expected_to_be_longer_than_the_caller_takes() -> None:
+    """Whatever was seen of the model."""
+    need = replace(NEED, max_tokens=100, max_cost_nanos=100_000)
+
+    routing = choose(need, THREE, [0.9, 0.9, 0.9], "test", [Length(900, 9_000)] * 3)
+
+    assert routing.candidates[0].expected_cost_nanos == 100_000
+    assert routing.chain == ("small",)
