@@ -183,7 +183,7 @@ class Advisor:
         )
         key, kept = pipeline.kept(decision.request, once, ticketed)
         pipeline.metrics.observe(looked_up.line)
-        pipeline.on_routed(looked_up.line)
+        pipeline.on_routed(decision, looked_up.line)
         ticket = _ticket(decision, ticketed, out)
         self._remember(ticket, decision.embedding)
         try:

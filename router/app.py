@@ -36,13 +36,17 @@ from router.audits import Audits
 from router.churn import Churn
 from router.comparator import Comparator
 from router.conversations import Conversations
+from router.decision import Decision
 from router.drift import Drift
 from router.embeddings import Embeddings
 from router.errors import UnknownNamespace
+from router.exploring import Exploring
 from router.fallback import Adapters
 from router.gateway import Gateway
+from router.learned import Learned
 from router.ledger.errors import LedgerError
 from router.ledger.sqlite_ledger import SqliteLedger
+from router.ledger.types import FeedbackKind, FeedbackTaken, LedgerLine
 from router.lengths import Lengths
 from router.metrics import Metrics, Watched
 from router.once import Retries
@@ -77,7 +81,8 @@ class App:
 
     Attributes:
         terms: what requests go by; the parts of those that come now are told by name as well.
-        audits, drift, lengths, embeddings, metrics, cache, ledger: the parts that last.
+        audits, exploring, learned, drift, lengths, embeddings, metrics, cache, ledger: the
+            parts that last.
         notices: what is degraded from the start, in words; empty when all is well.
     """
 
@@ -146,6 +151,23 @@ class App:
                 now_s=now_s,
             )
             self.lengths = Lengths()
+            self.learned = Learned(
+                store=self.ledger,
+                folder=self._folder.path,
+                scorer=(model or rules).scorer_id,
+                metrics=self.metrics,
+                now_s=now_s,
+            )
+            comparator = Comparator(None if encoder is None else encoder.encode)
+            self.exploring = Exploring(
+                learned=self.learned,
+                allowance=lambda: self.audits.allowance,
+                comparator=comparator,
+                false_alarms=self.assurance.false_alarms,
+                ledger=self.ledger,
+                metrics=self.metrics,
+                now_s=now_s,
+            )
             self._lasting = Lasting(
                 cache=self.cache,
                 ledger=self.ledger,
@@ -159,7 +181,10 @@ class App:
                 point=self.point,
                 churn=Churn(self.metrics.partition_churn),
                 conversations=Conversations(now_s),
-                drift=self.drift,
+                learned=self.learned,
+                exploring=self.exploring,
+                on_routed=self._routed,
+                on_word=self._heard,
                 lengths=self.lengths,
                 now_s=now_s,
             )
@@ -167,7 +192,7 @@ class App:
             fallback = fallback_of(settings, self._adapters, self._lasting)
             self.audits = Audits(
                 settings=settings,
-                comparator=Comparator(None if encoder is None else encoder.encode),
+                comparator=comparator,
                 evidence=self.assurance,
                 fallback=fallback,
                 price=settings.prices.cost_nanos,
@@ -224,7 +249,9 @@ class App:
         await self.assurance.load()
         await self.drift.load()
         self.lengths.learn_all(await self.ledger.latest_calls(_LATEST_LINES))
+        await self.learned.load()
         await self.audits.start()
+        await self.exploring.start()
         gc.collect()
         gc.freeze()  # what was loaded stays; looking at it again and again would stall the loop
         gc.set_threshold(_GC_ALLOCATIONS, 20, 50)
@@ -232,6 +259,7 @@ class App:
             asyncio.create_task(self._expire_forever()),
             asyncio.create_task(self.assurance.keep_fresh()),
             asyncio.create_task(self.drift.keep_fresh()),
+            asyncio.create_task(self.learned.keep_fresh()),
         ]
 
     async def close(self) -> None:
@@ -246,6 +274,7 @@ class App:
             last_first.callback(self.embeddings.close)
             last_first.push_async_callback(self._end_tasks)
             last_first.push_async_callback(self.audits.stop)
+            last_first.push_async_callback(self.exploring.stop)
             last_first.push_async_callback(self._retries.stop)
             last_first.push_async_callback(self.terms.stop)
 
@@ -301,6 +330,25 @@ class App:
             return self.settings.policy(namespace).calibrated
         except UnknownNamespace:
             return None
+
+    def _routed(self, decision: Decision, line: LedgerLine) -> None:
+        """Tell whoever learns of routing that a request was routed."""
+        self.drift.note(line)
+        reuse, embedding = decision.reuse, decision.embedding
+        is_open = not decision.request.cache_control.is_no_store
+        is_known = reuse is not None and not reuse.is_personal and embedding is not None
+        if line.choice is not None and is_open and is_known and embedding is not None:
+            self.learned.saw(line.line_id, embedding.vector, decision.scores)
+
+    def _heard(self, taken: FeedbackTaken, kind: FeedbackKind) -> None:
+        """Tell them what a caller says of an answer, if it is that of the model routing chose."""
+        line = taken.line
+        if kind is FeedbackKind.NOT_ADEQUATE:
+            self.drift.fell_short(line, taken.chosen)
+        on_answers = kind in (FeedbackKind.ADEQUATE, FeedbackKind.NOT_ADEQUATE)
+        if on_answers and line.model == taken.chosen:
+            is_adequate = kind is FeedbackKind.ADEQUATE
+            self.learned.told(line.line_id, line.namespace, line.model, is_adequate=is_adequate)
 
     def _notice(self, part: str, consequence: str) -> None:
         _log.warning("degraded: %s: %s", part, consequence)

@@ -36,6 +36,7 @@ MAX_NAMESPACES = 10_000
 
 _NO_TARGET = -1.0  # evidence came, and no lookup yet that says what is wanted
 _PER_ROUND = 20  # namespaces that one round works out, some 20 ms each with a full window
+_FEWEST_TWINS = 20
 _TRIM_AFTER = 1_000  # rows more than the window that a namespace may have in the file
 _RECENT_SHARE = 5  # a fifth of the window, the latest, is compared with the rest
 _RECENT_LEAST = 100
@@ -143,6 +144,13 @@ class Assurance:
         """Return how a namespace stood when it was last worked out; None: never was."""
         state = self._namespaces.get(namespace)
         return None if state is None else state.report
+
+    def false_alarms(self, namespace: str) -> float:
+        """Return how often two right answers look different there; 0 until some are compared."""
+        state = self._namespaces.get(namespace)
+        if state is None or len(state.twins) < _FEWEST_TWINS:
+            return 0.0
+        return sum(twin.is_different for twin in state.twins) / len(state.twins)
 
     async def refresh(self) -> None:
         """Work out what follows from new evidence, for a bounded number of namespaces."""

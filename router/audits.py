@@ -172,6 +172,9 @@ class Audits:
         metrics: counts.
         now_s: seconds since the epoch.
         draw: uniform in [0, 1).
+
+    Attributes:
+        allowance: what audits of all kinds may cost in a day.
     """
 
     def __init__(
@@ -199,7 +202,7 @@ class Audits:
         self._now_s = now_s
         self._draw = draw
         budget = settings.audits.budget_usd_per_day
-        self._allowance = Allowance(round(budget * NANOS_PER_USD), now_s)
+        self.allowance = Allowance(round(budget * NANOS_PER_USD), now_s)
         self._waiting: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue(
             settings.audits.max_waiting
         )
@@ -228,12 +231,14 @@ class Audits:
             LedgerUnavailable: the ledger cannot be read.
         """
         policies = (settings.default_policy, *settings.policies.values())
-        if self._knows_today or not any(policy.audit_share for policy in policies):
+        if self._knows_today or not any(
+            policy.audit_share or policy.route_share for policy in policies
+        ):
             return
-        today = SavingsQuery(since_ms=self._allowance.day() * DAY_S * 1_000)
+        today = SavingsQuery(since_ms=self.allowance.day() * DAY_S * 1_000)
         totals = (await self._ledger.savings(today)).totals
         saved = dict(totals.saved_by_cause).get(Cause.AUDIT.value, 0)
-        self._allowance.used_before(-saved)
+        self.allowance.used_before(-saved)
         self._knows_today = True
 
     def go_by(self, settings: Settings, fallback: Fallback) -> None:
@@ -241,7 +246,7 @@ class Audits:
         self._settings = settings
         self._fallback = fallback
         self._price = settings.prices.cost_nanos
-        self._allowance.go_by(round(settings.audits.budget_usd_per_day * NANOS_PER_USD))
+        self.allowance.go_by(round(settings.audits.budget_usd_per_day * NANOS_PER_USD))
 
     async def stop(self) -> None:
         """Break off; calls in flight are written off as cancelled, what waits is not done."""
@@ -277,7 +282,7 @@ class Audits:
             reserved=reserved,
         )
         if not self._enqueue(Source.AUDIT, partial(self._audit, audit)):
-            self._allowance.settle(reserved, 0)
+            self.allowance.settle(reserved, 0)
 
     def offered(self, decision: Decision, hit: Completion, digest: bytes) -> float | None:
         """Decide whether a hit of the advisor's carries a ticket that asks the app to call a model.
@@ -327,9 +332,9 @@ class Audits:
         if ticket.is_audit:
             reserved = self._out.pop(ticket.digest, None)
             if reserved is not None:
-                self._allowance.settle(reserved, line.cost_nanos)
+                self.allowance.settle(reserved, line.cost_nanos)
             elif line.cost_nanos is not None:  # set aside by an earlier process
-                self._allowance.used_before(line.cost_nanos)
+                self.allowance.used_before(line.cost_nanos)
         if not ticket.entry_id or not ticket.text or ticket.p_right is None or ticket.is_no_store:
             return
         of = _Checked(
@@ -368,7 +373,7 @@ class Audits:
         if estimate is None:  # a budget in dollars cannot bound it
             self._metrics.unchecked(Source.AUDIT, "unpriced")
             return None
-        reserved = self._allowance.reserve(estimate * n_calls)
+        reserved = self.allowance.reserve(estimate * n_calls)
         if reserved is None:
             self._metrics.unchecked(Source.AUDIT, "budget")
         return reserved
@@ -470,7 +475,7 @@ class Audits:
             baseline_nanos=figures.baseline_nanos,
             attempts=tuple(walk.attempts),
         )
-        self._allowance.settle(reserved, closed.cost_nanos)
+        self.allowance.settle(reserved, closed.cost_nanos)
         self._metrics.settled(closed)
         return closed
 

@@ -304,6 +304,8 @@ class Gateway:
         answered = Answered(completion=completion, line=line, routing=routing)
         await self._pipeline.record(decision, line, once, answered)
         self._pipeline.audits.answered(decision, completion, line)
+        if self._pipeline.exploring is not None:
+            self._pipeline.exploring.answered(decision, completion, line)
         self._pipeline.conversations.note(line, completion.answer)
         return answered
 

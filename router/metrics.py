@@ -22,6 +22,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from classifier.local import Level
 from router.ledger.types import (
     AssuranceReport,
     AssuranceState,
@@ -288,6 +289,12 @@ class Metrics(Collector):
             "Evidence against a namespace's calibration, its natural logarithm; 3.69 is an alarm.",
             "namespace",
         )
+        self._adequacy = Levels(
+            "scrimp_route_p_adequate",
+            "Mean P(adequate) of a model on a namespace's own labelled traffic, with the ends of "
+            "its 95 % interval; absent until there are labels enough.",
+            *("namespace", "model", "bound"),
+        )
         self._route_alarms = Tally(
             "scrimp_route_drift_alarms",
             "Times a namespace's routing left its calibration beyond chance.",
@@ -415,6 +422,13 @@ class Metrics(Collector):
             model = self._model(one.model)
             self._route_share.set((namespace, model, "now"), one.share)
             self._route_share.set((namespace, model, "calibrated"), one.calibrated_share)
+
+    def learned(self, namespace: str, model: str, level: Level) -> None:
+        """Show what the traffic taught of a model."""
+        namespace, model = self._namespace(namespace), self._model(model)
+        if namespace != OTHER:
+            for bound in ("mean", "low", "high"):
+                self._adequacy.set((namespace, model, bound), getattr(level, bound))
 
     def routing_drifted(self, namespace: str) -> None:
         """Count an alarm."""

@@ -13,7 +13,6 @@ from cache.traits import traits_of_pair
 from cache.types import EntryId, Invalidation, Selector
 from router.audits import wordless
 from router.churn import Churn
-from router.drift import Drift
 from router.errors import InvalidRequest, Overloaded
 from router.ledger.types import (
     Feedback,
@@ -60,10 +59,10 @@ class Operations:
         ledger: where words and modes are kept.
         churn: why partitions changed.
         evidence: told what callers say of near-duplicate hits; None: nobody is.
-        drift: told which answers callers call not adequate; None: nobody is.
         metrics: counts.
         now_s: seconds since the epoch.
         spoken: when each caller gave feedback lately; None: nobody has.
+        on_word: told of every new word.
     """
 
     def __init__(
@@ -78,9 +77,9 @@ class Operations:
         metrics: Metrics,
         now_s: Callable[[], float],
         spoken: Spoken | None = None,
-        drift: Drift | None = None,
+        on_word: Callable[[FeedbackTaken, FeedbackKind], None] = lambda *_: None,
     ) -> None:
-        self._drift = drift
+        self._on_word = on_word
         self._settings = settings
         self._modes = modes
         self._cache = cache
@@ -121,8 +120,8 @@ class Operations:
             await self._refute(taken)
         if kind in (FeedbackKind.HIT_WRONG, FeedbackKind.HIT_RIGHT) and taken.is_new:
             self._learn(taken, is_right=kind is FeedbackKind.HIT_RIGHT)
-        if kind is FeedbackKind.NOT_ADEQUATE and taken.is_new and self._drift is not None:
-            self._drift.fell_short(taken.line, taken.chosen)
+        if taken.is_new:
+            self._on_word(taken, kind)
         return taken
 
     async def _refute(self, taken: FeedbackTaken) -> None:

@@ -31,6 +31,7 @@ from router.audits import Audits
 from router.conversations import Conversations
 from router.decision import Decider, Decision
 from router.errors import NoModelFits
+from router.exploring import Exploring
 from router.ledger.errors import LedgerError
 from router.ledger.tickets import new_line_id
 from router.ledger.types import KeptOutcome, LedgerLine, Outcome, Pair, RequestKey
@@ -65,10 +66,11 @@ class Pipeline:
         ledger: keeps lines.
         accountant: writes lines.
         audits: told of hits and answers, to check them in the background.
+        exploring: told of answers, to ask another model in the background; None: nobody is.
         conversations: told which model answered a turn.
         metrics: counts.
         now_s: seconds since the epoch.
-        on_routed: told of every line of a request that a model answered, or shall.
+        on_routed: told of every decision and line of a request that a model answered, or shall.
         on_called: told of every line whose call is over, whoever made it.
     """
 
@@ -84,13 +86,15 @@ class Pipeline:
         conversations: Conversations,
         metrics: Metrics,
         now_s: Callable[[], float],
-        on_routed: Callable[[LedgerLine], None] = lambda _: None,
+        exploring: Exploring | None = None,
+        on_routed: Callable[[Decision, LedgerLine], None] = lambda *_: None,
         on_called: Callable[[LedgerLine], None] = lambda _: None,
     ) -> None:
         self.settings = settings
         self.ledger = ledger
         self.accountant = accountant
         self.audits = audits
+        self.exploring = exploring
         self.conversations = conversations
         self.on_routed = on_routed
         self.on_called = on_called
@@ -224,7 +228,7 @@ class Pipeline:
     ) -> None:
         """Write a line durably; where the ledger cannot, count that and go on."""
         self.metrics.observe(line)
-        self.on_routed(line)
+        self.on_routed(decision, line)
         self.on_called(line)
         key, kept = self.kept(decision.request, once, ended)
         try:

@@ -23,6 +23,7 @@ from router.ledger.types import (
     SavingsReport,
     Ticket,
 )
+from router.ledger.verdicts import Verdict
 from router.types import ChatRequest, Completion, Delta, Mode
 
 
@@ -237,6 +238,16 @@ class RoutingStore(Protocol):
 
     def note_drift(self, state: DriftState) -> None:
         """Keep how a namespace stands, instead of what was kept before."""
+
+
+class VerdictStore(Protocol):
+    """Keeps labels of single answers; what is noted may be lost with the last moments."""
+
+    async def verdicts(self, scorer: str) -> list[Verdict]:
+        """Return the labels under a scorer, oldest first."""
+
+    def note_verdict(self, scorer: str, verdict: Verdict) -> None:
+        """Keep a label; neither waits nor raises."""
 
 
 class Evidence(Protocol):

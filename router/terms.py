@@ -22,10 +22,12 @@ from router.audits import Audits
 from router.choose import Chooser, Pool
 from router.churn import Churn
 from router.conversations import Conversations
-from router.decision import Decider, Repeats
-from router.drift import Drift
+from router.decision import Decider, Decision, Repeats
+from router.exploring import Exploring
 from router.fallback import Adapters, Fallback, patience_of
 from router.gateway import Gateway
+from router.learned import Learned
+from router.ledger.types import FeedbackKind, FeedbackTaken, LedgerLine
 from router.lengths import Lengths
 from router.metrics import Metrics
 from router.once import Retries
@@ -60,7 +62,10 @@ class Lasting:
     point: Callable[[str, NamespacePolicy], OperatingPoint]
     churn: Churn
     conversations: Conversations
-    drift: Drift
+    learned: Learned
+    exploring: Exploring
+    on_routed: Callable[[Decision, LedgerLine], None]
+    on_word: Callable[[FeedbackTaken, FeedbackKind], None]
     lengths: Lengths
     now_s: Callable[[], float]
     repeats: Repeats = field(default_factory=Repeats)
@@ -109,7 +114,13 @@ def terms_of(settings: Settings, lasting: Lasting, fallback: Fallback, audits: A
         cache=lasting.cache,
         understand=lasting.understand,
         rules=lasting.by_rules,
-        choice=Chooser(pool, scale.p_adequate, scale.typical(), lasting.lengths.of),
+        choice=Chooser(
+            pool,
+            scale.p_adequate,
+            scale.typical(),
+            lasting.lengths.of,
+            lasting.learned.adjusted,
+        ),
         point=lasting.point,
         now_s=lasting.now_s,
         on_degraded=lasting.metrics.degraded,
@@ -127,7 +138,8 @@ def terms_of(settings: Settings, lasting: Lasting, fallback: Fallback, audits: A
         conversations=lasting.conversations,
         metrics=lasting.metrics,
         now_s=lasting.now_s,
-        on_routed=lasting.drift.note,
+        exploring=lasting.exploring,
+        on_routed=lasting.on_routed,
         on_called=lasting.lengths.note,
     )
     return Terms(
@@ -146,7 +158,7 @@ def terms_of(settings: Settings, lasting: Lasting, fallback: Fallback, audits: A
             metrics=lasting.metrics,
             now_s=lasting.now_s,
             spoken=lasting.spoken,
-            drift=lasting.drift,
+            on_word=lasting.on_word,
         ),
     )
 
@@ -168,6 +180,7 @@ class InUse:
         self._audits = audits
         self._past: list[Terms] = []
         self._idle: list[Terms] = []
+        self.go_by(first)
 
     def __repr__(self) -> str:
         return f"InUse(past={len(self._past)}, adapters={len(self._adapters)})"
@@ -185,11 +198,19 @@ class InUse:
         fallback = fallback_of(settings, self._adapters, self._lasting, self.now.fallback)
         return terms_of(settings, self._lasting, fallback, self._audits)
 
+    def go_by(self, terms: Terms) -> None:
+        """Tell what works in the background which settings to go by."""
+        settings = terms.settings
+        scale = Scale(Pool.of(settings), self._lasting.scorer)
+        self._lasting.learned.go_by(list(settings.models), scale.p_adequate)
+        self._lasting.exploring.go_by(settings, terms.fallback)
+
     def switch(self, terms: Terms) -> None:
         """Put terms into use for whatever begins from now on; what runs ends as it began."""
         self._past.append(self.now)
         self.now = terms
         self._audits.go_by(terms.settings, terms.fallback)
+        self.go_by(terms)
 
     async def let_go(self) -> None:
         """Close the connections that neither the terms of now nor a request in flight need.

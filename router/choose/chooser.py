@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
+from cache.types import Embedding, Vector
 from router.choose.choice import Pool, choose, is_reusable
 from router.choose.need import need_of, permission_of
 from router.conversations import Held
@@ -17,6 +18,7 @@ UNSCORED: Final = "unscored"
 _UNLIKE: Final = "unlike anything the classifier was calibrated on, or not in English"
 
 
+Adjust = Callable[[str, Sequence[str], Vector | None, Sequence[float]], Sequence[float]]
 Expect = Callable[[str, Sequence[str], int], Sequence[Length] | None]
 
 
@@ -31,6 +33,10 @@ class Scored(Protocol):
     def scorer_id(self) -> str:
         """What the scores come from."""
 
+    @property
+    def embedding(self) -> Embedding | None:
+        """Of the prompt; None: there is none."""
+
 
 class Chooser:
     """Joins requests, policies and scores to choices.
@@ -42,6 +48,8 @@ class Chooser:
         typical: P(adequate) per model for a prompt of which nothing is known.
         lengths: namespace, models and input tokens to what answers to expect, None: nothing is
             known.
+        adjusted: namespace, models, vector (None: not at hand) and P(adequate) per model to the
+            latter as the namespace's own traffic put it right.
     """
 
     def __init__(
@@ -50,7 +58,9 @@ class Chooser:
         probabilities: Callable[[tuple[float, ...]], Sequence[float]],
         typical: Sequence[float],
         lengths: Expect = lambda *_: None,
+        adjusted: Adjust = lambda _, __, ___, p: p,
     ) -> None:
+        self._adjusted = adjusted
         self._lengths = lengths
         self._names = [model.name for model in pool.models]
         self.pool = pool
@@ -84,6 +94,8 @@ class Chooser:
             p_adequate = self._probabilities(found.scores)
             if not p_adequate:
                 return choose(need, self.pool, self._typical, UNSCORED, lengths)
+            vector = None if found.embedding is None else found.embedding.vector
+            p_adequate = self._adjusted(request.namespace, self._names, vector, p_adequate)
             chosen = choose(need, self.pool, p_adequate, found.scorer_id, lengths)
         return replace(chosen, is_plain=True) if _is_plain(request, policy, held) else chosen
 
@@ -101,7 +113,10 @@ class Chooser:
     ) -> bool:
         """Tell whether a stored answer of ``model`` may serve the request; see ``is_reusable``."""
         need = permission_of(request, policy)
-        return is_reusable(need, self.pool, model, self._probabilities(scores) if scores else ())
+        p = self._probabilities(scores) if scores else ()
+        if p:
+            p = self._adjusted(request.namespace, self._names, None, p)
+        return is_reusable(need, self.pool, model, p)
 
 
 def _is_plain(request: ChatRequest, policy: NamespacePolicy, held: Held | None) -> bool:

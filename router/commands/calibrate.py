@@ -22,10 +22,11 @@ from router.choose.operating import Kept, TooFewLabels, Trial, operating_point
 from router.commands.labelled import (
     Labelled,
     UnusableLabels,
+    fits_of,
     load_models,
     models_with_labels,
     read_labelled,
-    scores_of,
+    vectors_and_scores_of,
 )
 from router.errors import UnknownNamespace
 from router.scales import Scale
@@ -66,7 +67,7 @@ def calibrate(
         rows = read_labelled(data)
         policy = settings.policy(namespace) if namespace else settings.default_policy
         models = models_with_labels(rows, settings)
-        found = operating_point(trial_of(rows, models, settings, policy), target, seed)
+        found = operating_point(trial_of(rows, models, settings, policy, namespace), target, seed)
         if found is None:
             raise UnusableLabels(
                 f"no quality target keeps {target:.1%} for sure on {len(rows)} prompts; more "
@@ -92,6 +93,7 @@ def trial_of(
     models: Sequence[ModelSpec],
     settings: Settings,
     policy: NamespacePolicy,
+    namespace: str = "",
 ) -> Trial:
     """Return labelled prompts as the service would route them among the models with labels.
 
@@ -100,6 +102,7 @@ def trial_of(
         models: some of the settings'.
         settings: prices, abilities, the baseline.
         policy: who may answer, and for how much.
+        namespace: whose labels of the service count, beside those of ``scrimp probe``.
 
     Raises:
         UnusableLabels: the policy leaves nothing to choose, or a price is unknown.
@@ -116,10 +119,15 @@ def trial_of(
     pool = Pool.of(settings)
     scale = Scale(pool, scorer)
     columns = [list(settings.models).index(model.name) for model in models]
-    table = scores_of(rows, encoder, scorer)
+    vectors, table = vectors_and_scores_of(rows, encoder, scorer)
     is_read = np.array([is_english(row.prompt) for row in rows])
     is_scored = is_read & ~np.isnan(table).any(axis=1)
     p = np.array([scale.p_adequate(tuple(scores)) for scores in np.nan_to_num(table).tolist()])
+    fits = fits_of(settings, namespace, scale.p_adequate, scorer.scorer_id)
+    for at, name in enumerate(settings.models):
+        fit = fits.get(name)
+        if fit is not None:  # as the service puts it right by what its traffic taught
+            p[:, at] = [fit.p(vector, one) for vector, one in zip(vectors, p[:, at], strict=True)]
     costs = np.array([_costs(row, models, pool) for row in rows])
     may_answer = np.broadcast_to(is_permitted, costs.shape)
     if policy.max_cost_nanos is not None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,12 @@ import numpy.typing as npt
 from cache.normalize import canonical
 from classifier.complexity import ComplexityModel
 from classifier.encoder import OnnxEncoder
+from classifier.local import LocalFit, LocalLabel, Origin
 from classifier.shape import PromptShape
+from router.ledger.errors import LedgerError
+from router.ledger.reader import open_to_read
+from router.ledger.verdicts import read_verdicts
+from router.probed import Row, read_probes
 from router.settings import ModelSpec, Settings
 
 _BATCH = 64
@@ -92,7 +98,14 @@ def scores_of(
     rows: Sequence[Labelled], encoder: OnnxEncoder, scorer: ComplexityModel
 ) -> npt.NDArray[np.float32]:
     """Return what the scorer says of each prompt, shape (n, tiers and known models)."""
-    parts = []
+    return vectors_and_scores_of(rows, encoder, scorer)[1]
+
+
+def vectors_and_scores_of(
+    rows: Sequence[Labelled], encoder: OnnxEncoder, scorer: ComplexityModel
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return the prompts' vectors, shape (n, dim), and what the scorer says of each."""
+    parts, encoded = [], []
     for at in range(0, len(rows), _BATCH):
         part = rows[at : at + _BATCH]
         vectors = encoder.encode([canonical(row.prompt) for row in part])
@@ -101,7 +114,41 @@ def scores_of(
             for row in part
         ]
         parts.append(scorer.score(vectors, shapes))
-    return np.concatenate(parts)
+        encoded.append(vectors)
+    return np.concatenate(encoded), np.concatenate(parts)
+
+
+def fits_of(
+    settings: Settings,
+    namespace: str,
+    probabilities: Callable[[tuple[float, ...]], Sequence[float]],
+    scorer: str,
+) -> dict[str, LocalFit]:
+    """Return what the service made of its labels so far, by model; see ``router.learned``."""
+    places = {model: at for at, model in enumerate(settings.models)}
+    folder = settings.service.data_folder
+    labels: dict[str, list[LocalLabel]] = {model: [] for model in places}
+
+    def add(model: str, row: Row, origin: Origin) -> None:
+        vector, scores, worth = row
+        p = probabilities(scores) if model in places else ()
+        if p:
+            label = LocalLabel(vector=vector, p=p[places[model]], worth=worth, origin=origin)
+            labels[model].append(label)
+
+    for model, rows in (read_probes(folder, scorer, {}) if folder.is_dir() else {}).items():
+        for row in rows:
+            add(model, row, Origin.PROBE)
+    try:
+        with closing(open_to_read(folder)) as connection:
+            verdicts = read_verdicts(connection, scorer) if namespace else []
+    except LedgerError:
+        verdicts = []  # nothing has run there yet
+    for one in verdicts:
+        if one.namespace == namespace:
+            add(one.model, (one.vector, one.scores, one.worth), one.origin)
+    fits = {model: LocalFit.fit(of_model) for model, of_model in labels.items()}
+    return {model: fit for model, fit in fits.items() if fit is not None}
 
 
 def load_models() -> tuple[OnnxEncoder, ComplexityModel]:

@@ -18,9 +18,10 @@ from router.commands.labelled import (
     UnusableLabels,
     load_models,
     read_labelled,
-    scores_of,
+    vectors_and_scores_of,
 )
 from router.commands.probe_ask import ask_all
+from router.probed import write_probes
 from router.settings import Settings
 from router.settings.rewrite import NotWritable, write_number
 
@@ -74,11 +75,13 @@ def probe(
         The exit status: 0, or 1 with a sentence on stderr.
     """
     try:
-        found = _placed(settings, name, data, seed)
+        found, labelled = _placed(settings, name, data, seed)
         written = config is not None and not dry
         if config is not None and written:
             note = f"probed: {found.low:.2f} to {found.high:.2f}, {found.n} prompts"
             write_number(config, ("models", name), "ability", round(found.ability, 3), note)
+        if not dry and settings.service.data_folder.is_dir():
+            _leave(settings, name, labelled)
     except (UnusableLabels, NotWritable, ClassifierError, OSError) as error:
         print(f"scrimp probe: {error}", file=sys.stderr)
         return 1
@@ -93,7 +96,29 @@ def probe(
     return 0
 
 
-def _placed(settings: Settings, name: str, data: Path | None, seed: int) -> Placed:
+@dataclass(frozen=True, slots=True)
+class _Labels:
+    """Attributes: ``scorer``: its id; the others row by row."""
+
+    scorer: str
+    vectors: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float32]
+    worth: list[float]
+
+
+def _leave(settings: Settings, name: str, labels: _Labels) -> None:
+    """Leave the labels where the service takes them up, running or not."""
+    write_probes(
+        settings.service.data_folder,
+        name,
+        labels.scorer,
+        vectors=labels.vectors,
+        scores=labels.scores,
+        worth=labels.worth,
+    )
+
+
+def _placed(settings: Settings, name: str, data: Path | None, seed: int) -> tuple[Placed, _Labels]:
     model = settings.models.get(name)
     if model is None:
         raise UnusableLabels(
@@ -107,10 +132,19 @@ def _placed(settings: Settings, name: str, data: Path | None, seed: int) -> Plac
         )
     encoder, scorer = load_models()
     tiers = scorer.tiers
-    table = scores_of([row for row, _ in scored], encoder, scorer)[:, : len(tiers)]
+    vectors, scores = vectors_and_scores_of([row for row, _ in scored], encoder, scorer)
+    is_scored = ~np.isnan(scores).any(axis=1)
+    worth = np.array([score for _, score in scored])[is_scored]
+    if len(worth) < FEWEST:
+        raise UnusableLabels(
+            f"{FEWEST} prompts that the classifier claims something of are needed, of "
+            f"{len(scored)} there are {len(worth)}"
+        )
+    vectors, scores = vectors[is_scored], scores[is_scored]
     at = list(settings.models).index(name)
     start = Pool.of(settings).abilities(scorer.ability, scorer.ability_prior)[at]
-    return place(table, tiers, np.array([score for _, score in scored]), start)
+    placed = place(scores[:, : len(tiers)], tiers, worth, start)
+    return placed, _Labels(scorer.scorer_id, vectors, scores, worth.tolist())
 
 
 def place(

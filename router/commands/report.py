@@ -37,7 +37,7 @@ _CAUSES = {
     "shared": "shared calls",
     "routing": "routing to cheaper models",
     "failed": "failed requests (paid, nothing delivered)",
-    "audit": "audits (paid to check hits)",
+    "audit": "audits (paid to check hits and routing)",
 }
 
 

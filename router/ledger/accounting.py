@@ -106,6 +106,7 @@ def audit_line(hit: LedgerLine, *, line_id: str, at_ms: int) -> LedgerLine:
         stage_ms=(),
         status="OK",
         scorer="",
+        choice=None,
     )
 
 

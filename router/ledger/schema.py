@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cache.embedded.sqlite_schema import Schema, statements
-from router.ledger import routing
+from router.ledger import routing, verdicts
 
 FILE_NAME = "ledger.sqlite"
 
@@ -235,7 +235,7 @@ SCHEMA = Schema(
             "ALTER TABLE tickets ADD COLUMN traits TEXT NOT NULL DEFAULT '[]'",
             "ALTER TABLE tickets ADD COLUMN propensity REAL",
         ),
-        statements(*routing.TABLES),
+        statements(*routing.TABLES, verdicts.TABLE),
     ),
 )
 

@@ -64,6 +64,7 @@ from router.ledger.types import (
     Ticket,
 )
 from router.ledger.upkeep import expire_all, overwrite_what_is_deleted
+from router.ledger.verdicts import Verdict, read_verdicts, write_verdict
 from router.ports import Redemption
 from router.types import Mode
 
@@ -283,7 +284,17 @@ class SqliteLedger:
 
     async def latest_calls(self, most: int) -> list[tuple[str, str, int, int]]:
         """Return the calls among the latest lines; see ``RoutingStore``."""
+        await self._catch_up()
         return await self._slow.run(partial(read_calls, most=most))
+
+    async def verdicts(self, scorer: str) -> list[Verdict]:
+        """Return the labels under a scorer; see ``VerdictStore``."""
+        await self._catch_up()
+        return await self._slow.run(partial(read_verdicts, scorer=scorer))
+
+    def note_verdict(self, scorer: str, verdict: Verdict) -> None:
+        """Keep a label without waiting; see ``VerdictStore``."""
+        self._post(lambda c: write_verdict(c, scorer, verdict))
 
     def note_drift(self, state: DriftState) -> None:
         """Keep how a namespace stands without waiting; see ``RoutingStore``."""

@@ -9,6 +9,7 @@ from router.ledger.kept import delete_expired
 from router.ledger.labels import trim_labels
 from router.ledger.routing import trim_choices
 from router.ledger.tickets import expire
+from router.ledger.verdicts import trim_verdicts
 
 EXPIRY_BATCH = 500  # rows of each kind that one call looks at
 
@@ -20,6 +21,7 @@ def expire_all(connection: sqlite3.Connection, now_ms: int) -> int:
     expire_evidence(connection, now_ms / 1e3, EXPIRY_BATCH)
     trim_labels(connection)
     trim_choices(connection)
+    trim_verdicts(connection, now_ms / 1e3)
     return expire(connection, now_ms, EXPIRY_BATCH)
 
 

@@ -307,6 +307,7 @@ def _default_policy(file: SettingsFile) -> NamespacePolicy:
         escalates=file.routing.escalate,
         audit_share=file.audits.share,
         shadow_share=file.audits.shadow_share,
+        route_share=file.audits.route_share,
         system_prompt_masks=tuple(re.compile(mask) for mask in cache.system_prompt_masks),
         calibrated=_calibrated(file.routing.calibrated, file.routing.quality_target),
     )
@@ -351,6 +352,7 @@ def _policy(table: NamespaceTable, default: NamespacePolicy) -> NamespacePolicy:
         escalates=own(table.escalate, default.escalates),
         audit_share=own(table.audit_share, default.audit_share),
         shadow_share=own(table.shadow_share, default.shadow_share),
+        route_share=own(table.route_share, default.route_share),
         allowed_models=tuple(table.allowed_models or ()),
         pinned_model=table.pinned_model or "",
         system_prompt_masks=(

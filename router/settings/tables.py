@@ -214,6 +214,9 @@ class AuditsTable(Table):
         max_waiting: comparisons waiting; one more is not made.
         shadow_share: of near misses whose answer is compared with the nearest entry's when it comes
             anyway: costs no call; of every namespace that says nothing else.
+        route_share: of routed requests for which another model is asked as well, and compared with
+            the baseline: what it learns puts P(adequate) right; by the gateway only; of every
+            namespace that says nothing else. 0: none.
         keep_pairs_days: how long labelled pairs of texts are kept for training; 0: not at all.
     """
 
@@ -222,6 +225,7 @@ class AuditsTable(Table):
     budget_usd_per_day: Usd = 1.0
     max_waiting: Annotated[int, Field(ge=1, le=100_000)] = 100
     shadow_share: Portion = 0.25
+    route_share: Portion = 0.0
     keep_pairs_days: Annotated[int, Field(ge=0, le=3_650)] = 30
 
 
@@ -345,6 +349,7 @@ class NamespaceTable(Table):
     regenerate_s: WholeSeconds | None = None
     audit_share: Portion | None = None
     shadow_share: Portion | None = None
+    route_share: Portion | None = None
     quality_target: Target | None = None
     max_cost_per_request: Usd | None = None
     escalate: bool | None = None

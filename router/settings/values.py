@@ -155,6 +155,7 @@ class NamespacePolicy:
         escalates: an answer that falls short for certain is set aside for a stronger model's.
         audit_share: of near-duplicate hits that are audited, in [0, 1].
         shadow_share: of near misses that are compared when their answer comes, in [0, 1].
+        route_share: of routed requests that another model is asked as well, in [0, 1].
         system_prompt_masks: spans of the system prompt that the partition key ignores.
         calibrated: what the quality target led to on labelled prompts; None: not measured, or not
             for this target.
@@ -170,6 +171,7 @@ class NamespacePolicy:
     escalates: bool = False
     audit_share: float = 0.0
     shadow_share: float = 0.0
+    route_share: float = 0.0
     system_prompt_masks: tuple[re.Pattern[str], ...] = ()
     calibrated: Calibrated | None = None
 
@@ -212,7 +214,7 @@ class Settings:
         """Return the same settings with nothing audited or compared, as replays need them."""
 
         def off(policy: NamespacePolicy) -> NamespacePolicy:
-            return replace(policy, audit_share=0.0, shadow_share=0.0)
+            return replace(policy, audit_share=0.0, shadow_share=0.0, route_share=0.0)
 
         return replace(
             self,

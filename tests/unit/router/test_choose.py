@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cache.types import ReusePolicy
+from cache.types import Embedding, ReusePolicy
 from router.choose import (
     UNSCORED,
     Chooser,
@@ -508,6 +508,7 @@ class Score:
 
     scores: tuple[float, ...]
     scorer_id: str = "test-1"
+    embedding: Embedding | None = None
 
 
 def test_scores_become_a_choice_and_a_missing_score_is_visible() -> None:
@@ -616,3 +617,21 @@ def test_no_answer_is_expected_to_be_longer_than_the_caller_takes() -> None:
 
     assert routing.candidates[0].expected_cost_nanos == 100_000
     assert routing.chain == ("small",)
+
+
+def test_probabilities_are_put_right_by_what_the_namespace_taught() -> None:
+    """For new requests and for stored answers alike; else one would contradict the other."""
+    shop = replace(request(), namespace="shop")
+    chooser = Chooser(
+        THREE,
+        lambda scores: scores,
+        typical=(0.1, 0.5, 0.9),
+        adjusted=lambda namespace, _, __, p: (0.2, *p[1:]) if namespace == "shop" else p,
+    )
+    same = (0.9, 0.9, 0.9)
+    other = replace(request(), namespace="lab")
+
+    assert chooser.route(other, POLICY, Score(same)).chain[0] == "small"
+    assert chooser.route(shop, POLICY, Score(same)).chain[0] == "middle"
+    assert chooser.is_adequate(other, POLICY, "small", same)
+    assert not chooser.is_adequate(shop, POLICY, "small", same)
