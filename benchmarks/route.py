@@ -26,9 +26,12 @@ from benchmarks.route_figures import (
 from benchmarks.route_noise import N_NOISED, flip_rate, noised
 from benchmarks.route_plots import save_plots
 from benchmarks.route_scores import Exam, Judge, Prompts, shipped_scorer, usable_rows
-from benchmarks.route_speed import milliseconds_by_length
+from benchmarks.route_speed import milliseconds_by_length, milliseconds_under_load
 
 _MIN_SHARE = 0.95  # of the rows that a model of the pool has an outcome on
+
+
+_MOST_TIMED = 2_000  # prompts that are scored again and again
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -94,6 +97,15 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "flip_rate": _flips(rows, kept, pair, exam, prompts, args.seed),
         "ms_by_prompt_tokens": (
             milliseconds_by_length(prompts.encoder, shipped_scorer(prompts.encoder))
+            if args.speed
+            else None
+        ),
+        "score_ms_under_load": (
+            milliseconds_under_load(
+                prompts.encoder,
+                shipped_scorer(prompts.encoder),
+                [rows[i].prompt for i in kept[:_MOST_TIMED]],
+            )
             if args.speed
             else None
         ),

@@ -21,6 +21,7 @@ model's own P(adequate) is. So such labels may call a model worse than it is, ne
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -46,7 +47,7 @@ _TEXTS: Final = 0.25
 _SHARPNESS: Final = 3.0
 _PROBE: Final = 0.15
 _TOLD: Final = 1.0
-_NOISE: Final = 0.4
+_NOISE: Final = 0.45
 _MOST_LOGIT: Final = 3.0
 
 
@@ -145,7 +146,7 @@ class LocalFit:
             p: what the shipped model says.
         """
         alike = np.exp(_SHARPNESS * (self._vectors @ vector - 1)) @ self._weights
-        slope = self._slope_weight * float(_logits(np.array([p]))[0])
+        slope = self._slope_weight * _logit(p)
         return _within(p + self._level_weight + slope + _TEXTS**2 * float(alike))
 
     def p_unseen(self, p: float) -> float:
@@ -157,6 +158,11 @@ def _kernel(vectors: Floats, logits: Doubles) -> Doubles:
     alike = np.exp(_SHARPNESS * (vectors @ vectors.T - 1)).astype(np.float64)
     found = _LEVEL**2 + _TEXTS**2 * alike + _SLOPE**2 * np.outer(logits, logits)
     return np.asarray(found)
+
+
+def _logit(p: float) -> float:
+    p = min(max(p, 1e-4), 1 - 1e-4)
+    return min(max(math.log(p / (1 - p)), -_MOST_LOGIT), _MOST_LOGIT)
 
 
 def _logits(p: Doubles) -> Doubles:
