@@ -41,6 +41,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     complexity.add_argument("--data", type=Path, nargs="+", required=True, help="routing files")
     complexity.add_argument("--out", type=Path, default=ARTIFACTS / "complexity")
     complexity.add_argument("--encoder", type=Path, default=ARTIFACTS / "encoder")
+    complexity.add_argument(
+        "--from-ledger", type=Path, metavar="DATA_FOLDER", help="also learn from callers' words"
+    )
+    complexity.add_argument(
+        "--preferences",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="also learn from lines {text, model_a, model_b, winner: a | b | tie}",
+    )
     complexity.add_argument("--keep", type=Path, help="keep vectors in this folder between runs")
 
     for command in (encoder, complexity):
@@ -86,6 +97,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             seed=given.seed,
             force=given.force,
             keep=given.keep,
+            ledger=given.from_ledger,
+            preferences=given.preferences,
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ from classifier.shape import FEATURE_NAMES, FEATURE_VERSION, features
 from training.anchors import BENCHMARK, DIFFICULTIES, EMPHASIS, anchors
 from training.cards import created, model_card, refuse_to_worsen
 from training.complexity_graph import to_onnx
+from training.own_labels import FEWEST, feedback_rows, preference_rows, read_preferences
 from training.pairs import JUDGED_PAIRS, JudgedPair
 
 Floats = npt.NDArray[np.float32]
@@ -95,6 +97,8 @@ def make_complexity(
     seed: int = 0,
     force: bool = False,
     keep: Path | None = None,
+    ledger: Path | None = None,
+    preferences: Sequence[Path] = (),
 ) -> Path:
     """Fit, judge, export and write the complexity artifact.
 
@@ -107,6 +111,8 @@ def make_complexity(
         seed: of folds, ties and principal components; judging uses it and the next two.
         force: replace an artifact that is better on its own held-out data.
         keep: folder in which vectors are kept between runs; None: nowhere.
+        ledger: a service's data folder, to learn from callers' words as well; None: from none.
+        preferences: files of compared answers, to learn from as well; see ``own_labels``.
 
     Raises:
         SystemExit: an artifact in ``out`` is better, or the model is larger than allowed.
@@ -114,7 +120,9 @@ def make_complexity(
     with threadpool_limits(limits=1):  # sums in a fixed order
         reader = OnnxEncoder.load(encoder)
         data = _encoded([row for file in files for row in routing(file)], reader, keep)
-        added = _encoded(anchors(_spread(data.rows)), reader, None)
+        anchored = anchors(_spread(data.rows))
+        own = _own(data.rows, ledger, preferences)
+        added = _encoded([*anchored, *own], reader, None)
         numbers, trials = _judge(data, added, seed)
         refuse_to_worsen(out, KIND, new=numbers["merit"], old=_merit_of(out), force=force)
         fitted = (data + added).fit(seed)
@@ -140,9 +148,13 @@ def make_complexity(
         "license": "Apache-2.0 (ours); see sources for the terms of the data",
         "sources": [
             *(f"{name}: {_TERMS.get(name, 'terms unknown')}" for name in fields["benchmarks"]),
-            f"{BENCHMARK}: {len(added.rows)} everyday prompts and word problems written for this "
+            f"{BENCHMARK}: {len(anchored)} everyday prompts and word problems written for this "
             "project; their outcomes are assumed, not measured "
             f"(difficulties {dict(DIFFICULTIES)}; of a word problem, by its steps)",
+            *(
+                f"{name}: {n} prompts of the operator's own; trained on, never judged with"
+                for name, n in sorted(Counter(row.benchmark for row in own).items())
+            ),
         ],
         "data_sha256": {file.name: sha256_of(file) for file in files},
         "n_prompts": len(data.rows),
@@ -157,6 +169,28 @@ def make_complexity(
     for judged, by_pair in trials.items():
         _draw(judged, by_pair, out)
     return out
+
+
+def _own(
+    rows: Sequence[RoutingRow], ledger: Path | None, preferences: Sequence[Path]
+) -> list[RoutingRow]:
+    """Return what callers said and what was compared, as rows to train on.
+
+    Raises:
+        SystemExit: such labels were asked for, and there are too few to learn from.
+    """
+    if ledger is None and not preferences:
+        return []
+    abilities = link_abilities(rows).abilities
+    said = [] if ledger is None else feedback_rows(ledger, abilities)
+    compared = [one for file in preferences for one in read_preferences(file)]
+    found = [*said, *preference_rows(compared, abilities)]
+    if not found:
+        raise SystemExit(
+            f"there is nothing to learn from: {FEWEST} words on stored answers of a model, or "
+            f"{FEWEST} comparisons of each of two models are needed"
+        )
+    return found
 
 
 def _draw(judged: str, by_pair: Mapping[str, PairTrial], out: Path) -> None:
