@@ -252,10 +252,9 @@ class Exploring:
         fallback = self._fallback
         if fallback is None:
             raise RuntimeError("go_by is called before start")
+        request = replace(drawn.decision.request, deadline_at=None)  # nobody waits for this one
         try:
-            async for event in fallback.call(
-                (model,), drawn.decision.request, walk, is_streamed=False
-            ):
+            async for event in fallback.call((model,), request, walk, is_streamed=False):
                 if isinstance(event, Completion):
                     answer = event.answer
         except asyncio.CancelledError:

@@ -32,7 +32,7 @@ FEWEST: Final = 20
 """Calls that must have been seen."""
 
 MAX_KEYS: Final = 10_000
-_EVERY: Final = 8  # calls after which a fit is made anew
+_EVERY: Final = 16  # calls after which a fit is made anew
 _RIDGE: Final = 8.0  # against the slope, in calls of unit spread
 _ANY: Final = ""  # no model's name is empty
 _CALLED: Final = (Outcome.MISS, Outcome.BYPASS)

@@ -4,7 +4,9 @@ from pathlib import Path
 import pytest
 
 from router.__main__ import main
-from router.commands.labelled import UnusableLabels, read_labelled
+from router.choose import Pool
+from router.commands.labelled import UnusableLabels, fits_of, load_models, read_labelled
+from router.scales import Scale
 from router.settings import load
 
 SETTINGS = """
@@ -208,3 +210,38 @@ def test_figures_of_another_target_are_not_used_and_check_says_so(
     assert load(config, {}).default_policy.calibrated is None
     assert main(["check", str(config)]) == 0
     assert "run scrimp calibrate again" in capsys.readouterr().out
+
+
+def test_what_a_probe_found_is_left_for_the_service_and_counts_in_calibration(
+    tmp_path: Path, config: Path, labels: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The data folder of a service, running or not; a dry run leaves nothing."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    text = f'[service]\ndata_folder = "{folder}"\n' + SETTINGS
+    config.write_text(text, encoding="utf-8")
+    given = ["--config", str(config), "--data", str(labels), "--json"]
+
+    assert main(["probe", "new", *given, "--dry-run"]) == 0
+    assert list(folder.iterdir()) == []
+    assert main(["probe", "new", *given]) == 0
+    config.write_text(text, encoding="utf-8")  # without the ability that was written, too
+    (file,) = folder.iterdir()
+    assert file.stat().st_mode & 0o077 == 0
+
+    settings = load(config, {})
+    _, scorer = load_models()
+    scale = Scale(Pool.of(settings), scorer)
+    fits = fits_of(settings, "", scale.p_adequate, scorer.scorer_id)
+
+    assert list(fits) == ["new"]
+    assert fits["new"].level.n == 300
+    assert fits["new"].level.low <= 0.1 <= fits["new"].level.high
+    chosen = []
+    for kept in (True, False):
+        capsys.readouterr()
+        assert main(["calibrate", *given, "--target", "0.7", "--dry-run"]) == 0
+        chosen.append(json.loads(capsys.readouterr().out)["chosen"])
+        if kept:
+            file.unlink()
+    assert chosen[0] != chosen[1], "calibration routes by it"
