@@ -28,6 +28,7 @@ SCENARIOS: Mapping[str, str] = {
     "route": "which of two models (or of a pool) gets a prompt, and what that recovers",
     "load": "requests per second and latency through gRPC on loopback",
     "faults": "an upstream that fails in ten ways: who is served, and do the books agree",
+    "overhead": "what a call through the gateway costs more than a direct one, beside its peers",
     "lookup": "a near-duplicate look-up in a full cache, against the bare encoder",
     "audits": "simulated: how well audits measure errors, and how fast a trap is found",
     "demo": "a few thousand requests through a real client, and what they saved",

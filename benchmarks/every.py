@@ -45,8 +45,9 @@ def jobs() -> list[Job]:
     """Return all runs, quick ones first."""
     audits = Job(name="audits-simulated", words=("audits",))
     faults = Job(name="faults-2000", words=("faults", "--requests", "2000"))
+    overhead = Job(name="overhead", words=("overhead",))
     measured = [*_pairs(), *_streams(), *_vcaches(), *_routes(), *_lookups()]
-    return [*measured, audits, faults, *_loads()]
+    return [*measured, audits, faults, overhead, *_loads()]
 
 
 def _pairs() -> list[Job]:

@@ -7,6 +7,8 @@ import json
 import os
 import sys
 from asyncio.subprocess import PIPE
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +23,40 @@ def cpu_s(pid: int) -> float:
     stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     fields = stat.rpartition(")")[2].split()  # the name before may hold anything
     return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+
+
+def tree_cpu_s(pid: int) -> float:
+    """Return the processor seconds of a process and of all that it started and that still run."""
+    return sum(cpu_s(one) for one in tree(pid))
+
+
+def tree(pid: int) -> list[int]:
+    """Return a process and all that it started and that still run."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):  # it has ended meanwhile
+                children.setdefault(_parent(entry), []).append(int(entry.name))
+    found = [pid]
+    for one in found:
+        found += children.get(one, ())
+    return found
+
+
+def is_at_work(pids: Sequence[int]) -> bool:
+    """Tell whether any thread of these processes runs, or wants to, at this moment."""
+    for pid in pids:
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(OSError):  # it has ended meanwhile
+                stat = (thread / "stat").read_text(encoding="utf-8", errors="replace")
+                if stat.rpartition(")")[2].split()[0] == "R":
+                    return True
+    return False
+
+
+def _parent(process: Path) -> int:
+    stat = (process / "stat").read_text(encoding="utf-8", errors="replace")
+    return int(stat.rpartition(")")[2].split()[1])
 
 
 def rss_mb(pid: int) -> float:

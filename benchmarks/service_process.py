@@ -28,6 +28,7 @@ T = TypeVar("T")
 
 _ROOT = Path(__file__).resolve().parent.parent
 _LISTENING = re.compile(r"listening on (\S+)")
+_HTTP = re.compile(r"HTTP on (\S+)")
 _LOGGED = re.compile(r"^\S+ \S+ (WARNING|ERROR|CRITICAL) (.*)$", re.MULTILINE)
 _START_S = 60.0
 _STOP_S = 20.0
@@ -49,6 +50,19 @@ class Service:
     target: str
     data_folder: Path
     log: Path
+
+    async def http_address(self) -> str:
+        """Return where its HTTP server listens.
+
+        Raises:
+            UnusableInput: it does not say so.
+        """
+        for _ in range(200):
+            found = _HTTP.search(_read(self.log))
+            if found:
+                return found.group(1)
+            await asyncio.sleep(0.01)  # it is said just after the other address
+        raise UnusableInput(f"the service does not say where HTTP is; its log: {self.log}")
 
     def complaints(self, *levels: str) -> list[str]:
         """Return what it logged at these levels, without time and place, in order."""
