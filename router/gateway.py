@@ -230,12 +230,11 @@ class Gateway:
     ) -> AsyncGenerator[Delta | Completion, None]:
         routing = decision.routing
         chain = routing.chain if routing else ()
-        now = asyncio.get_running_loop().time
-        started = now()
+        started = time.perf_counter()
         if routing and decision.policy.escalates and stronger(routing, chain[0]):
             # Whole, though it is streamed: a piece that is out can not be set aside.
             completion = await self._checked(decision.request, routing, walk)
-            decision.clock.stages[Stage.UPSTREAM] = (now() - started) * 1e3
+            decision.clock.add(Stage.UPSTREAM, started)
             for delta in _pieces(completion.answer) if is_streamed else ():
                 yield delta
             yield completion
@@ -244,7 +243,7 @@ class Gateway:
             chain, decision.request, walk, is_streamed=is_streamed
         ):
             if isinstance(event, Completion):
-                decision.clock.stages[Stage.UPSTREAM] = (now() - started) * 1e3
+                decision.clock.add(Stage.UPSTREAM, started)
             yield event
 
     async def _checked(self, request: ChatRequest, routing: Routing, walk: Walk) -> Completion:
@@ -288,10 +287,9 @@ class Gateway:
     ) -> Answered:
         """Keep the answer and write the line of a call that worked."""
         model = walk.model
-        now = asyncio.get_running_loop().time
-        started = now()
+        started = time.perf_counter()
         kept = await self._pipeline.keep(decision, completion, model)
-        decision.clock.stages[Stage.STORE] = (now() - started) * 1e3
+        decision.clock.add(Stage.STORE, started)
         delivered = Delivered(
             outcome=decision.outcome,
             model=model,

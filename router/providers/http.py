@@ -17,9 +17,10 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
 
 from router.errors import ProviderError, ProviderRejected, ProviderTimeout, ProviderUnavailable
-from router.ports import ModelCall
+from router.ports import ModelCall, Sending
 from router.providers.reading import NO_ANSWER, well_formed
 from router.types import Completion, Delta
 
@@ -175,11 +176,10 @@ class HttpUpstream:
             async with asyncio.timeout_at(ends_at):
                 response = await self._open().post(
                     url,
-                    json=body,
+                    data=_Told(json.dumps(body).encode(), call.sending),
                     headers=self._headers(),
                     timeout=limits,
                     allow_redirects=False,  # it would take key and prompt to another host
-                    trace_request_ctx=call.sending,
                 )
             async with response:
                 is_sent = True
@@ -217,7 +217,7 @@ class HttpUpstream:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             connector = aiohttp.TCPConnector(limit=self._max_connections, keepalive_timeout=30)
-            self._session = aiohttp.ClientSession(connector=connector, trace_configs=[_tracing()])
+            self._session = aiohttp.ClientSession(connector=connector)
         return self._session
 
     def _refusal(self, status: int, headers: Mapping[str, str], raw: bytes) -> ProviderError:
@@ -247,13 +247,18 @@ class HttpUpstream:
         return ProviderRejected(message, kind=kind)
 
 
-def _tracing() -> aiohttp.TraceConfig:
-    async def has_left(_: object, traced: Any, __: object) -> None:  # noqa: ANN401  aiohttp's own
-        traced.trace_request_ctx.has_left = True
+class _Told(aiohttp.BytesPayload):
+    """A JSON body that tells when it leaves; aiohttp's own tracing costs a third of a call more."""
 
-    tracing = aiohttp.TraceConfig()
-    tracing.on_request_headers_sent.append(has_left)
-    return tracing
+    def __init__(self, body: bytes, sending: Sending) -> None:
+        super().__init__(body, content_type="application/json")
+        self._sending = sending
+
+    async def write_with_length(
+        self, writer: AbstractStreamWriter, content_length: int | None
+    ) -> None:
+        self._sending.has_left = True
+        await super().write_with_length(writer, content_length)
 
 
 def _patient(call: ModelCall) -> aiohttp.ClientTimeout:

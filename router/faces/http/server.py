@@ -254,19 +254,22 @@ class _Stream:
         self._http = http
         self._replies = replies
         self._response = web.StreamResponse(headers=_STREAM_HEADERS)
+        self._begun: Begun | None = None
         self.is_open = False
 
     async def take(self, event: Event | Replayed) -> None:
-        """Send an event of the gateway."""
+        """Send an event of the gateway; the beginning goes out with what follows it at once."""
         if isinstance(event, Begun):
-            await self._open(reports.begun(event))
+            self._begun = event
         elif isinstance(event, Delta):
-            await self._response.write(self._replies.delta(event))
+            head = b""
+            if self._begun is not None and not self.is_open:
+                head = await self._open(reports.begun(self._begun))
+            await self._response.write(head + self._replies.delta(event))
         else:
             done = _done(event)
-            if not self.is_open:
-                await self._open(done.report)
-            await self._response.write(self._replies.end(done))
+            head = b"" if self.is_open else await self._open(done.report)
+            await self._response.write(head + self._replies.end(done))
 
     async def break_off(self, problem: Problem) -> None:
         """Say that no more will come."""
@@ -277,11 +280,12 @@ class _Stream:
         await self._response.write_eof()
         return self._response
 
-    async def _open(self, report: gateway_pb2.GatewayReport) -> None:
+    async def _open(self, report: gateway_pb2.GatewayReport) -> bytes:
+        """Begin the response; returns the first words of its body."""
         self._response.headers.update(report_headers(report))
         self.is_open = True
         await self._response.prepare(self._http)
-        await self._response.write(self._replies.begin(report))
+        return self._replies.begin(report)
 
 
 def _done(event: Answered | Replayed) -> Done:
