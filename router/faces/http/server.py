@@ -243,8 +243,14 @@ async def _streamed(
     except Exception as error:
         if not stream.is_open:
             raise
-        await stream.break_off(problem_of(error))
+        stream.break_off(problem_of(error))
     return await stream.close()
+
+
+class _Events(web.StreamResponse):
+    """Sends its headers with the first event, not before: one packet instead of two."""
+
+    _send_headers_immediately = False
 
 
 class _Stream:
@@ -253,12 +259,13 @@ class _Stream:
     def __init__(self, http: web.Request, replies: Replies) -> None:
         self._http = http
         self._replies = replies
-        self._response = web.StreamResponse(headers=_STREAM_HEADERS)
+        self._response = _Events(headers=_STREAM_HEADERS)
         self._begun: Begun | None = None
+        self._end = b""
         self.is_open = False
 
     async def take(self, event: Event | Replayed) -> None:
-        """Send an event of the gateway; the beginning goes out with what follows it at once."""
+        """Send an event of the gateway; beginning and end go out with what stands beside them."""
         if isinstance(event, Begun):
             self._begun = event
         elif isinstance(event, Delta):
@@ -269,15 +276,15 @@ class _Stream:
         else:
             done = _done(event)
             head = b"" if self.is_open else await self._open(done.report)
-            await self._response.write(head + self._replies.end(done))
+            self._end = head + self._replies.end(done)
 
-    async def break_off(self, problem: Problem) -> None:
+    def break_off(self, problem: Problem) -> None:
         """Say that no more will come."""
-        await self._response.write(self._replies.broken(problem))
+        self._end = self._replies.broken(problem)
 
     async def close(self) -> web.StreamResponse:
         """End the response."""
-        await self._response.write_eof()
+        await self._response.write_eof(self._end)
         return self._response
 
     async def _open(self, report: gateway_pb2.GatewayReport) -> bytes:
