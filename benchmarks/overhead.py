@@ -4,11 +4,13 @@ Processes of their own: an upstream that answers at once (``overhead_upstream``)
 ships, the peers that are installed (``overhead_peers``), and one client for all of them
 (``overhead_client``). Everybody passes the same kind of request on to the same upstream, in turns.
 
-==========  ========================================================================================
-direct      the client asks the upstream
-scrimp      every text is new: looked up in vain, passed on, stored, accounted
-scrimp_off  another one in mode off: passed on and accounted, as a proxy does
-==========  ========================================================================================
+============  ======================================================================================
+direct        the client asks the upstream
+scrimp        every text is new: looked up in vain, passed on, stored, accounted
+scrimp_turns  the same service, every text the second turn of a conversation of its own: nothing can
+              be near, so that the encoder runs while the upstream answers
+scrimp_off    another one in mode off: passed on and accounted, as a proxy does
+============  ======================================================================================
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import tempfile
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,7 +38,9 @@ from benchmarks.service_process import child_environment, run_to_end, served
 
 DIRECT: Final = "direct"
 ON: Final = "scrimp"
+TURNS: Final = "scrimp_turns"
 OFF: Final = "scrimp_off"
+_OURS: Final = (ON, TURNS, OFF)
 _CONFIG: Final = Path(__file__).resolve().parent / "overhead.toml"
 _KINDS: Final = {"unary": "unary_ms", "stream_first_byte": "first_byte_ms"}
 _RANKS: Final = (50, 99)
@@ -104,6 +108,7 @@ async def _measured(
         parties = [Party(name=DIRECT, address=f"127.0.0.1:{port}")]
         for name, mode in ((ON, "on"), (OFF, "off")):
             parties.append(await running.enter_async_context(_scrimp(name, base_url, mode)))
+        parties.insert(2, replace(parties[1], name=TURNS, is_follow_up=True))
         peers = {}
         for name, command in commands.items():
             console.say(f"starting {name}")
@@ -188,9 +193,9 @@ def figures(seen: Mapping[str, Seen]) -> dict[str, Any]:
         },
         "requests_per_core_s": {name: 1e3 / ms if ms else None for name, ms in core_ms.items()},
         "per_core_against": {
-            peer: {name: _ratio(core_ms[peer], core_ms[name]) for name in (ON, OFF)}
+            peer: {name: _ratio(core_ms[peer], core_ms[name]) for name in _OURS if name in seen}
             for peer in between
-            if peer not in (ON, OFF)
+            if peer not in _OURS
         },
         "outcomes": {name: one["outcomes"] for name, one in seen.items() if one["outcomes"]},
         "errors": sum(sum(one["faults"].values()) for one in seen.values()),

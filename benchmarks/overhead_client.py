@@ -44,12 +44,14 @@ class Party:
         pid: of the process that stands between client and upstream, with its children; None: none
             does.
         headers: sent with every request.
+        is_follow_up: every text is the second turn of a conversation of its own.
     """
 
     name: str
     address: str
     pid: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    is_follow_up: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +155,9 @@ class Asker:
             await asyncio.sleep(_LOOK_AGAIN_S)
 
     def _posted(self, text: str, *, is_streamed: bool) -> Any:  # noqa: ANN401  aiohttp's own
-        body: dict[str, Any] = {"model": MODEL, "messages": [{"role": "user", "content": text}]}
+        messages = _earlier(text) if self.party.is_follow_up else []
+        messages.append({"role": "user", "content": text})
+        body: dict[str, Any] = {"model": MODEL, "messages": messages}
         if is_streamed:
             body["stream"] = True
         return self._session.post(self._url, data=json.dumps(body), headers=self._headers)
@@ -176,6 +180,12 @@ class Asker:
         if self.seen.faults.total() >= _MOST_FAULTS:
             listed = "; ".join(f"{n} x {what}" for what, n in self.seen.faults.most_common(3))
             sys.exit(f"{self.party.name} fails too often to be measured: {listed}")
+
+
+def _earlier(text: str) -> list[dict[str, str]]:
+    """Return the first turn of a conversation that nobody else has."""
+    asked = f"I want to ask something about this: {text}"
+    return [{"role": "user", "content": asked}, {"role": "assistant", "content": "Go ahead."}]
 
 
 async def _words(response: aiohttp.ClientResponse) -> AsyncIterator[str]:

@@ -50,6 +50,10 @@ class Catalog:
         head = self._by_key.get(_key(partition, text))
         return head if head is not None and head.partition == partition else None
 
+    def holds_any(self, partition: PartitionKey) -> bool:
+        """Tell whether a partition has an entry."""
+        return partition in self._n_in
+
     def visit(self, entry_id: EntryId) -> None:
         """Note that an entry was served."""
         self._sieve.visit(entry_id)

@@ -35,6 +35,7 @@ from cache.types import (
     Invalidation,
     Miss,
     OperatingPoint,
+    PartitionKey,
     Query,
     ReusePolicy,
     Selector,
@@ -136,6 +137,10 @@ class SemanticCache:
     def holds(self, entry_id: EntryId) -> bool:
         """Tell whether an entry may still be found; it may leave while a batch is judged."""
         return self._shelf.catalog.head(entry_id) is not None
+
+    def holds_any(self, partition: PartitionKey) -> bool:
+        """Tell whether anything may be found in a partition; in an empty one nothing is near."""
+        return self._shelf.catalog.holds_any(partition)
 
     async def read(self, entry_id: EntryId) -> StoredEntry | None:
         """Return an entry as it is stored, None when it has left. Nothing is decided about it.

@@ -6,10 +6,11 @@ choice of models. It changes nothing but counters.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Protocol
@@ -25,11 +26,13 @@ from cache.types import (
     Miss,
     MissReason,
     OperatingPoint,
+    PartitionKey,
     Permit,
     Query,
 )
-from classifier.errors import Overloaded
+from classifier.errors import BatcherClosed, Overloaded
 from classifier.shape import PromptShape
+from router.choose import UNSCORED
 from router.conversations import Held
 from router.errors import NoModelFits
 from router.ledger.types import Outcome, Stage
@@ -51,6 +54,9 @@ class ExactLookup(Protocol):
 
     def holds(self, entry_id: EntryId) -> bool:
         """Tell whether an entry may still be found."""
+
+    def holds_any(self, partition: PartitionKey) -> bool:
+        """Tell whether anything may be found in a partition."""
 
 
 class Choice(Protocol):
@@ -117,6 +123,8 @@ class Decision:
         scores: P(adequate) per tier for it; may be empty.
         clock: the request's.
         query: what was looked up; None where nothing may be.
+        later: what is still being found out about the text, where nothing that it may come to
+            would change what is done now; see ``Decider.completed``.
     """
 
     request: ChatRequest
@@ -133,6 +141,7 @@ class Decision:
     embedding: Embedding | None = None
     scores: tuple[float, ...] = ()
     query: Query | None = None
+    later: asyncio.Future[Understanding] | None = None
 
     @property
     def is_served(self) -> bool:
@@ -230,8 +239,13 @@ class Decider:
         self._held = held
         self._repeats = Repeats() if repeats is None else repeats
 
-    async def decide(self, request: ChatRequest) -> Decision:
+    async def decide(self, request: ChatRequest, *, is_called_here: bool = False) -> Decision:
         """Decide on a request.
+
+        Args:
+            request: what is asked.
+            is_called_here: the chain is called by this service. Then a call that is to be made
+                whatever encoder and scorer say begins before they have spoken.
 
         Raises:
             UnknownNamespace: the settings close the set.
@@ -250,11 +264,19 @@ class Decider:
                 reason=MissReason.MODE_OFF,
                 routing=self._choice.baseline(request, policy),
             )
-        decided = await self._decide_on(request, policy, mode, clock)
+        decided = await self._decide_on(
+            request, policy, mode, clock, may_hurry=is_called_here and mode is Mode.ON
+        )
         return decided if mode is Mode.ON else self._in_shadow(decided)
 
     async def _decide_on(
-        self, request: ChatRequest, policy: NamespacePolicy, mode: Mode, clock: Clock
+        self,
+        request: ChatRequest,
+        policy: NamespacePolicy,
+        mode: Mode,
+        clock: Clock,
+        *,
+        may_hurry: bool,
     ) -> Decision:
         """Decide as mode on does."""
         reuse = judge(request, policy)
@@ -277,7 +299,12 @@ class Decider:
                 hit=found,
                 scores=found.head.scores,
             )
-        understood = await self._understood(_shape(request), query, clock)
+        later = None
+        if may_hurry and self._is_settled(request, policy, query):
+            later = _begun(self._understood(_shape(request), None, clock))
+            understood = _nothing_near(query)
+        else:
+            understood = await self._understood(_shape(request), query, clock)
         near = _named(understood.found, request)
         if isinstance(near, Hit) and not self._cache.holds(near.head.id):
             near = Miss(reason=MissReason.NOTHING_SIMILAR)  # invalidated while it was judged
@@ -311,6 +338,38 @@ class Decider:
             embedding=understood.embedding,
             scores=understood.scores,
             query=query,
+            later=later,
+        )
+
+    def _is_settled(
+        self, request: ChatRequest, policy: NamespacePolicy, query: Query | None
+    ) -> bool:
+        """Tell whether nothing near can serve, and the model is known without a score."""
+        partition = None if query is None or query.exact_only else query.partition
+        if partition is not None and self._cache.holds_any(partition):
+            return False
+        return bool(request.wishes.pinned_model or policy.pinned_model)
+
+    async def completed(self, decision: Decision) -> Decision:
+        """Return a decision with what was found out about the text while a model answered.
+
+        The model stays; that it was the one is told with the scores now. Never raises: the answer
+        is there, and was paid.
+        """
+        if decision.later is None:
+            return decision
+        request, policy = decision.request, decision.policy
+        try:
+            understood = await decision.later
+            routing = self._choice.route(request, policy, understood, self._held(request))
+        except (BatcherClosed, NoModelFits):
+            return replace(decision, later=None)
+        return replace(
+            decision,
+            routing=routing,
+            embedding=understood.embedding,
+            scores=understood.scores,
+            later=None,
         )
 
     def _routed(
@@ -426,6 +485,19 @@ class Decider:
             return self._rules(ask)
         finally:
             clock.add(Stage.NEAR, started)
+
+
+def _begun(work: Coroutine[None, None, Understanding]) -> asyncio.Future[Understanding]:
+    """Run work that perhaps nobody will wait for; then its failure is nobody's, either."""
+    task = asyncio.create_task(work)
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return task
+
+
+def _nothing_near(query: Query | None) -> Understanding:
+    """Return what is understood of a text before anything has been found out."""
+    found = Miss(reason=query.exact_only or MissReason.NOTHING_SIMILAR) if query else None
+    return Understanding(found=found, embedding=None, scores=(), scorer_id=UNSCORED)
 
 
 def _named(found: Hit | Miss | None, request: ChatRequest) -> Hit | Miss | None:

@@ -286,6 +286,7 @@ class Gateway:
         once: Once[Answered] | None,
     ) -> Answered:
         """Keep the answer and write the line of a call that worked."""
+        decision = await self._pipeline.completed(decision)
         model = walk.model
         started = time.perf_counter()
         kept = await self._pipeline.keep(decision, completion, model)

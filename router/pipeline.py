@@ -119,7 +119,7 @@ class Pipeline:
             NoModelFits: no configured model can take the request, and nothing stored serves.
         """
         try:
-            decision = await self._decider.decide(request)
+            decision = await self._decider.decide(request, is_called_here=face is Face.GATEWAY)
         except NoModelFits as error:
             self._refused(request, face, type(error).__name__)
             raise
@@ -128,6 +128,10 @@ class Pipeline:
     async def again(self, decision: Decision) -> tuple[Decision, Completion | None]:
         """Look a missed text up once more, in memory, just before it is paid for."""
         return await self._read(await self._decider.again(decision))
+
+    async def completed(self, decision: Decision) -> Decision:
+        """Return a decision with what was found out while a model answered."""
+        return await self._decider.completed(decision)
 
     async def _read(self, decision: Decision) -> tuple[Decision, Completion | None]:
         if not decision.is_served or decision.hit is None:

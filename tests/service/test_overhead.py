@@ -39,14 +39,15 @@ def test_everybody_is_asked_and_answers(tmp_path: Path, monkeypatch: pytest.Monk
 
     result = overhead.run(options(f"portkey={sys.executable} {peer}"))
 
-    parties = {"direct", "scrimp", "scrimp_off", "portkey"}
+    parties = {"direct", "scrimp", "scrimp_turns", "scrimp_off", "portkey"}
     assert set(result["requests_per_s"]) == set(result["latency_ms"]) == parties
     assert all(result["requests_per_s"].values())
     assert set(result["added_ms_by_party"]) == parties - {"direct"}
     assert all(one is not None for kind in result["added_ms"].values() for one in kind.values())
     assert result["errors"] == 0
-    assert set(result["outcomes"]) == {"scrimp", "scrimp_off"}
+    assert set(result["outcomes"]) == {"scrimp", "scrimp_turns", "scrimp_off"}
     assert set(result["outcomes"]["scrimp"]) == {"miss"}
+    assert set(result["outcomes"]["scrimp_turns"]) == {"miss"}
     assert set(result["outcomes"]["scrimp_off"]) == {"bypass"}
     assert result["peers"]["portkey"]["version"] == "1.2.3"
     assert result["absent"] == ["litellm"]
