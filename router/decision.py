@@ -43,6 +43,7 @@ from router.understand import Ask, Understanding
 
 _log = logging.getLogger(__name__)
 _MAX_REPEATS = 20_000
+_HEAD_START_S = 0.003
 _SPOKEN = (Role.USER, Role.ASSISTANT)
 
 
@@ -301,7 +302,7 @@ class Decider:
             )
         later = None
         if may_hurry and self._is_settled(request, policy, query):
-            later = _begun(self._understood(_shape(request), None, clock))
+            later = _begun(self._understood_later(_shape(request), clock))
             understood = _nothing_near(query)
         else:
             understood = await self._understood(_shape(request), query, clock)
@@ -485,6 +486,11 @@ class Decider:
             return self._rules(ask)
         finally:
             clock.add(Stage.NEAR, started)
+
+    async def _understood_later(self, shape: PromptShape, clock: Clock) -> Understanding:
+        """Find out what is kept with the answer; the call goes out first, both want the cores."""
+        await asyncio.sleep(_HEAD_START_S)
+        return await self._understood(shape, None, clock)
 
 
 def _begun(work: Coroutine[None, None, Understanding]) -> asyncio.Future[Understanding]:

@@ -68,7 +68,7 @@ async def test_a_pinned_call_with_nothing_near_begins_at_once(client: Client, he
     first = await anext(stream)
 
     assert first.delta.text
-    assert len(held.asked) == 1
+    await eventually(lambda: len(held.asked) == 1)
     held.opened.set()
     *_, last = [event async for event in stream]
     report = last.done.report
