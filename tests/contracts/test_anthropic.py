@@ -23,7 +23,8 @@ from fakes_wires import anthropic_events, anthropic_message
 
 from router.anthropic_body import read_body
 from router.errors import ProviderError, ProviderRejected, ProviderUnavailable
-from router.providers.anthropic import AnthropicProvider, request_body
+from router.providers.anthropic import AnthropicProvider
+from router.providers.anthropic_words import request_body
 from router.providers.openai import request_body as chat_completion_body
 from router.types import (
     Answer,
