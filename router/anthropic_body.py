@@ -53,6 +53,7 @@ _OF_SOURCES: Final = {
     "base64": ("type", "media_type", "data"),
     "url": ("type", "media_type", "url"),
 }
+_OF_CHOICES: Final = ("type", "name", "disable_parallel_tool_use")
 _ALONE: Final = ("thinking", "output_config", "service_tier")
 """Fields of the body that go to Anthropic as they came, beside what we read of them."""
 
@@ -90,6 +91,7 @@ def read_body(body: Body, *, namespace: str, caller: str, attribution: Attributi
         reasoning=_reasoning(body),
         attribution=_attribution(body, attribution),
         extra=_extra(body),
+        wire=ANTHROPIC,
     )
 
 
@@ -108,35 +110,59 @@ def _turn(value: object, field: str) -> Iterator[Message]:
             f"{field}.role is {turn.get('role')!r}, which is none of user, assistant"
         )
     content, field = turn.get("content"), f"{field}.content"
+    own = unknown(turn, ("role", "content"))
     if isinstance(content, str):
-        yield Message(role=role, parts=_parts(content, field))
+        said = Message(role=role, parts=_parts(content, field), extra_json=_own(_of_turn(own)))
+        yield said
         return
     blocks = [mapping(one, f"{field}[{n}]") for n, one in enumerate(items(content, field))]
-    for n, block in enumerate(blocks):
-        if block.get("type") == "tool_result":
-            yield _result(block, f"{field}[{n}]")
+    results = [
+        _result(block, f"{field}[{n}]")
+        for n, block in enumerate(blocks)
+        if block.get("type") == "tool_result"
+    ]
+    yield from results
     rest = [block for block in blocks if block.get("type") != "tool_result"]
-    if rest or not blocks:
-        yield _spoken(role, rest, field)
+    if rest or own or not blocks:
+        yield _spoken(role, rest, own, field)
 
 
-def _spoken(role: Role, blocks: list[Mapping[str, Any]], field: str) -> Message:
+def _spoken(role: Role, blocks: list[Mapping[str, Any]], own: Body, field: str) -> Message:
     """Return a turn without its tools' results."""
     said = [one for one in blocks if one.get("type") not in ("tool_use", *_THOUGHTS)]
     thoughts = [one for one in blocks if one.get("type") in _THOUGHTS]
+    order = [_place(one) for one in blocks]
+    further_fields: dict[str, Any] = _of_turn(own)
+    if thoughts:
+        further_fields["thinking_blocks"] = thoughts
+    if order != sorted(order):
+        further_fields["order"] = order
     return Message(
         role=role,
         parts=tuple(_part(block, field) for block in said),
         tool_calls=tuple(
-            ToolCall(
-                id=text(block.get("id"), f"{field}.id"),
-                name=text(block.get("name"), f"{field}.name"),
-                arguments_json=as_json(block.get("input") or {}),
-            )
-            for block in blocks
-            if block.get("type") == "tool_use"
+            _call(block, field) for block in blocks if block.get("type") == "tool_use"
         ),
-        extra_json=_own({"thinking_blocks": thoughts} if thoughts else {}),
+        extra_json=_own(further_fields),
+    )
+
+
+def _of_turn(own: Body) -> dict[str, Any]:
+    return {"turn": own} if own else {}
+
+
+def _place(block: Body) -> int:
+    """Return where a block stands by our order: thoughts, then what is said, then calls."""
+    kind = block.get("type")
+    return 0 if kind in _THOUGHTS else 2 if kind == "tool_use" else 1
+
+
+def _call(block: Body, field: str) -> ToolCall:
+    return ToolCall(
+        id=text(block.get("id"), f"{field}.id"),
+        name=text(block.get("name"), f"{field}.name"),
+        arguments_json=as_json(block.get("input") or {}),
+        extra_json=_further(block, ("type", "id", "name", "input")),
     )
 
 
@@ -144,11 +170,14 @@ def _result(block: Mapping[str, Any], field: str) -> Message:
     parts = _parts(block.get("content"), f"{field}.content")
     if block.get("is_error") and not parts:
         parts = (Part(text="The tool failed."),)
+    own = unknown(block, ("type", "tool_use_id", "content", "is_error", "cache_control"))
+    if block.get("is_error") is True:
+        own["is_error"] = True
     return Message(
         role=Role.TOOL,
         parts=parts,
         tool_call_id=text(block.get("tool_use_id"), f"{field}.tool_use_id"),
-        extra_json=_own({"is_error": True} if block.get("is_error") is True else {}),
+        extra_json=_own(own),
     )
 
 
@@ -291,6 +320,9 @@ def _extra(body: Body) -> dict[str, str]:
         if name not in _OWN and value is not None
     }
     alone = {name: body[name] for name in _ALONE if body.get(name) is not None}
+    of_choice = unknown(body.get("tool_choice") or {}, _OF_CHOICES)
+    if of_choice:
+        alone["tool_choice"] = of_choice
     if alone:
         extra[ANTHROPIC] = as_json(alone)
     if (body.get("tool_choice") or {}).get("disable_parallel_tool_use"):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from cache.normalize import canonical
+from router import own_words
 from router.accounts import Delivered
 from router.decision import Decision
 from router.errors import NoModelAvailable, ProviderError, RouterError
@@ -21,7 +22,7 @@ from router.ledger.errors import LedgerError
 from router.ledger.types import LedgerLine, Outcome, Stage
 from router.once import Once, Replayed, Retries
 from router.pipeline import Pipeline
-from router.types import Answer, ChatRequest, Completion, Delta, Face, Mode, Routing
+from router.types import ANTHROPIC, Answer, ChatRequest, Completion, Delta, Face, Mode, Routing
 
 _PIECE = re.compile(r"\S+\s*|\s+")
 _WORDS_PER_PIECE = 8
@@ -377,6 +378,7 @@ def _sharing_key(decision: Decision) -> Hashable:
         canonical(reuse.split.text),
         request.sampling.temperature,
         request.sampling.max_tokens,
+        request.wire == ANTHROPIC,  # only then are thoughts told as they come
         decision.routing.chain if decision.routing else (),
     )
 
@@ -389,7 +391,11 @@ def _outlasts(request: ChatRequest, ends_at: float | None) -> bool:
 
 def _pieces(answer: Answer) -> Iterator[Delta]:
     """Yield a stored answer as a model would have streamed it."""
-    words = _PIECE.findall(answer.text)
+    has_text = False
+    for delta in own_words.replayed(answer):
+        has_text |= bool(delta.text)
+        yield delta
+    words = () if has_text else _PIECE.findall(answer.text)
     for start in range(0, len(words), _WORDS_PER_PIECE):
         yield Delta(text="".join(words[start : start + _WORDS_PER_PIECE]))
     if answer.tool_calls:

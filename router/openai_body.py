@@ -24,6 +24,7 @@ from router.json_fields import (
     unknown,
 )
 from router.types import (
+    OPENAI,
     Attribution,
     ChatRequest,
     Message,
@@ -43,6 +44,8 @@ _OWN = frozenset(
 )  # fmt: skip
 _CHANGE_NO_ANSWER = frozenset({"user", "stream", "stream_options", "metadata", "store"})
 _OF_MESSAGES = frozenset({"role", "content", "name", "tool_calls", "tool_call_id"})
+_OF_CALLS = frozenset({"id", "type", "function", "index"})
+_OF_CALLED = frozenset({"name", "arguments"})
 _OF_TOOLS = frozenset({"type", "function"})
 _OF_FUNCTIONS = frozenset({"name", "description", "parameters", "strict"})
 _OF_FORMATS = frozenset({"type", "json_schema"})
@@ -93,7 +96,9 @@ def read_body(
             name: as_json(value)
             for name, value in body.items()
             if name not in _OWN | _CHANGE_NO_ANSWER and value is not None
-        },
+        }
+        | _of_format(body.get("response_format")),
+        wire=OPENAI,
     )
 
 
@@ -175,6 +180,7 @@ def _tool_call(call: Mapping[str, Any], field: str) -> ToolCall:
         )
     function = mapping(call.get("function"), f"{field}.tool_calls.function")
     arguments = function.get("arguments") or ""
+    within = unknown(function, _OF_CALLED)
     return ToolCall(
         id=text(call.get("id"), f"{field}.tool_calls.id"),
         name=text(function.get("name"), f"{field}.tool_calls.name"),
@@ -183,6 +189,7 @@ def _tool_call(call: Mapping[str, Any], field: str) -> ToolCall:
             if isinstance(arguments, str)
             else as_json(arguments)
         ),
+        extra_json=further(call, _OF_CALLS, {"function": within}),
     )
 
 
@@ -213,15 +220,20 @@ def _format(value: object) -> ResponseFormat:
     kind = form.get("type")
     if kind not in ("text", "json_object", "json_schema"):
         raise InvalidRequest(f"response_format.type is {kind!r}, which is not known")
-    for name in unknown(form, _OF_FORMATS):
+    if form.get("schema") is not None:  # not every provider knows it, and it would be missed
         raise InvalidRequest(
-            f"response_format.{name[:40]} is not known; a schema goes into "
-            "response_format.json_schema"
+            "response_format.schema is not known; a schema goes into response_format.json_schema"
         )
     schema = ""
     if kind == "json_schema":
         schema = as_json(mapping(form.get("json_schema"), "response_format.json_schema"))
     return ResponseFormat(kind=kind, schema_json=schema)
+
+
+def _of_format(value: object) -> dict[str, str]:
+    """Return the further fields of a format, under the name that it has in the body."""
+    fields = further(value, _OF_FORMATS) if isinstance(value, dict) else ""
+    return {"response_format": fields} if fields else {}
 
 
 def _sampling(body: Mapping[str, Any]) -> Sampling:

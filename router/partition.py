@@ -6,7 +6,8 @@ The key holds everything that reaches the provider, and the scope of sharing, ex
 - ``max_tokens``: a stored answer is checked against it instead,
 - the model: an entry carries the model that made it, and is checked instead,
 - fields that change no answer: user, metadata, stream, stream options, request id, the provider's
-  prompt-cache and safety identifiers, attribution, tags, cache control.
+  prompt-cache and safety identifiers, attribution, tags, cache control, and a version of
+  Anthropic's API that is known to answer as the others do.
 
 Canonical form, version 1: the version, then every field in a fixed order as name and value, each
 prefixed by its length (8 bytes, big endian); lists are prefixed by their count. The key is the
@@ -40,6 +41,10 @@ HARMLESS_EXTRA = frozenset(
     {"user", "metadata", "stream", "stream_options", "request_id"}
     | {"prompt_cache_key", "prompt_cache_retention", "safety_identifier"}
 )
+HARMLESS_VALUES = frozenset(
+    ("anthropic-version", f'"{version}"') for version in ("2023-06-01", "2026-10-21")
+)
+"""Versions of Anthropic's Messages that mean the same by every request that both of them take."""
 _MASK = "\N{REPLACEMENT CHARACTER}masked\N{REPLACEMENT CHARACTER}"
 _INSTRUCTING = (Role.SYSTEM, Role.DEVELOPER)
 _SHORT_BYTES = 4_096
@@ -171,7 +176,17 @@ def _message(message: Message, masks: Sequence[re.Pattern[str]]) -> bytes:
 
 def _calls(message: Message) -> bytes:
     return _list(
-        [_strings((call.id, call.name, call.arguments_json)) for call in message.tool_calls]
+        [
+            _strings(
+                (
+                    call.id,
+                    call.name,
+                    call.arguments_json,
+                    *((compact_json(call.extra_json),) if call.extra_json else ()),
+                )
+            )
+            for call in message.tool_calls
+        ]
     )
 
 
@@ -250,7 +265,11 @@ def _reasoning(reasoning: Reasoning) -> bytes:
 def _extra(request: ChatRequest) -> bytes:
     if not request.extra:
         return _NOTHING
-    kept = sorted(name for name in request.extra if name not in HARMLESS_EXTRA)
+    kept = sorted(
+        name
+        for name, value in request.extra.items()
+        if name not in HARMLESS_EXTRA and (name, value) not in HARMLESS_VALUES
+    )
     return _list([_strings((name, compact_json(request.extra[name]))) for name in kept])
 
 

@@ -279,6 +279,7 @@ class ModelCall:
             whole.
         between_tokens_s: seconds between two pieces, once the answer has begun.
         total_s: seconds to the last byte.
+        max_output_tokens: that the model can answer with; None: unknown.
         sending: the adapter's to change: a call given up before it left was none.
     """
 
@@ -288,6 +289,7 @@ class ModelCall:
     first_token_s: float
     total_s: float
     between_tokens_s: float = 30.0
+    max_output_tokens: int | None = None
     sending: Sending = field(default_factory=Sending)
 
 

@@ -25,7 +25,7 @@ from typing import IO, Any, cast
 
 from router.errors import InvalidRequest, ProviderError
 from router.openai_body import read_body
-from router.providers.openai import parse_completion
+from router.providers.openai_reading import parse_completion
 from router.types import Answer, Attribution, ChatRequest, Completion, Usage
 
 CALLER = "replay"

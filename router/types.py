@@ -5,15 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 NANOS_PER_USD: Final = 1_000_000_000
 ANTHROPIC: Final = "anthropic"
 """The further field that holds what only Anthropic's Messages have words for, as an object.
 
 So a request that came in these words reaches Anthropic in them, and other wires, whose words the
-other further fields are, know what to leave out. Of a request, a message, a part and a tool alike.
+other further fields are, know what to leave out. Of a request, a message, a part, a tool and a call
+alike, and the wire of a request or an answer in these words.
 """
+ANTHROPIC_HEADERS: Final = ("anthropic-beta", "anthropic-version")
+"""Further fields that are headers: they choose what Anthropic's Messages mean."""
+ANTHROPIC_VERSION: Final = "2023-06-01"
+"""What that header says where the caller says nothing."""
+OPENAI: Final = "openai"
+"""The wire of a request or an answer in the words of chat completions."""
 UNFAMILIAR: Final = "unfamiliar"
 """Stands for the scorer where the classifier claims nothing of a prompt."""
 
@@ -84,11 +91,16 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCall:
-    """A call that an assistant asked for; ``arguments_json`` is passed on as it came."""
+    """A call that an assistant asked for; ``arguments_json`` is passed on as it came.
+
+    Attributes:
+        extra_json: a JSON object of further fields, passed on both ways; empty: none.
+    """
 
     id: str
     name: str
     arguments_json: str
+    extra_json: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,6 +230,8 @@ class ChatRequest:
         request_id: makes a retry the same request; empty: every call is its own.
         deadline_at: seconds of the monotonic clock, when the caller stops waiting; None: unknown.
             Never part of the key.
+        wire: in whose words it came, so that pieces of a stream may go back in them: ``OPENAI``,
+            ``ANTHROPIC``, or empty. Never part of the key.
     """
 
     namespace: str
@@ -235,6 +249,7 @@ class ChatRequest:
     extra: Mapping[str, str] = field(default_factory=dict)
     request_id: str = ""
     deadline_at: float | None = None
+    wire: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,6 +292,8 @@ class Answer:
         refusal: the provider's own refusal text, if it marks refusals.
         extra_choices_json: choices 2..n as a JSON array; empty when n is 1.
         logprobs_json: token log probabilities as the provider gave them; may be empty.
+        extra_json: what it says beyond that, in its own wire's words; see ``own_words``. May be
+            empty.
     """
 
     text: str
@@ -285,6 +302,7 @@ class Answer:
     refusal: str = ""
     extra_choices_json: str = ""
     logprobs_json: str = ""
+    extra_json: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,10 +316,16 @@ class Completion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delta:
-    """A piece of an answer as it comes; tool calls come whole, once they are complete."""
+    """A piece of an answer as it comes; tool calls come whole, once they are complete.
+
+    Attributes:
+        own: the piece in its wire's own words, by the wire's name, where these say more; whoever
+            understands them leaves the other fields aside. See ``own_words``.
+    """
 
     text: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
+    own: Mapping[str, Mapping[str, Any]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

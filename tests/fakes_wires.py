@@ -7,13 +7,48 @@ of them again.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from router.types import Completion, Usage
+from fakes_upstream import Handler, events_of, json_of
+
+from router.types import Answer, Completion, Usage
 
 _ANTHROPIC_STOPS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
 _GEMINI_STOPS = {"stop": "STOP", "length": "MAX_TOKENS", "tool_calls": "STOP"}
+
+
+THOUGHT: dict[str, Any] = {"type": "thinking", "thinking": "Hm, lava.", "signature": "c2ln"}
+
+
+def completed(text: str = "", finish: str = "stop", **fields: Any) -> Completion:
+    """A completion; its usage and model may be given beside what the answer holds."""
+    usage = fields.pop("usage", Usage(input_tokens=100, output_tokens=7, cache_read_tokens=60))
+    model = fields.pop("model", "m-2026")
+    answer = Answer(text=text, finish_reason=finish, **fields)
+    return Completion(answer=answer, usage=usage, provider_model=model)
+
+
+def thought_over(completion: Completion) -> Completion:
+    """The same answer of Anthropic's, with the thoughts that came before it."""
+    content = [THOUGHT, *anthropic_message(completion)["content"]]
+    own = json.dumps({"anthropic": {"content": content}}, ensure_ascii=False)
+    return replace(completion, answer=replace(completion.answer, extra_json=own))
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """How one wire puts completions, whole and as events."""
+
+    whole: Callable[[Completion], dict[str, Any]]
+    events: Callable[[Completion], list[bytes]]
+
+    def says(self, completion: Completion, *, is_streamed: bool) -> Handler:
+        """An upstream's answer."""
+        if is_streamed:
+            return events_of(*self.events(completion), has_end=False)
+        return json_of(self.whole(completion))
 
 
 def pieces(text: str, size: int = 4) -> list[str]:
@@ -36,7 +71,10 @@ def anthropic_usage(usage: Usage) -> dict[str, int]:
 
 def anthropic_message(completion: Completion) -> dict[str, Any]:
     answer = completion.answer
-    content: list[dict[str, Any]] = [{"type": "thinking", "thinking": "hm", "signature": "s"}]
+    own = json.loads(answer.extra_json)["anthropic"] if answer.extra_json else {}
+    if own.get("content"):
+        return {**_message(completion, own["content"]), **own.get("body", {})}
+    content: list[dict[str, Any]] = []
     if answer.text:
         content.append({"type": "text", "text": answer.text})
     content += [
@@ -48,13 +86,17 @@ def anthropic_message(completion: Completion) -> dict[str, Any]:
         }
         for call in answer.tool_calls
     ]
+    return _message(completion, content)
+
+
+def _message(completion: Completion, content: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "id": "msg_1",
         "type": "message",
         "role": "assistant",
         "model": completion.provider_model,
         "content": content,
-        "stop_reason": _ANTHROPIC_STOPS[answer.finish_reason],
+        "stop_reason": _ANTHROPIC_STOPS[completion.answer.finish_reason],
         "usage": anthropic_usage(completion.usage) if completion.usage else {},
     }
 
@@ -74,12 +116,15 @@ def anthropic_events(completion: Completion, size: int = 4) -> list[bytes]:
         elif block["type"] == "text":
             empty = {"type": "text", "text": ""}
             deltas = [{"type": "text_delta", "text": p} for p in pieces(block["text"], size)]
-        else:
+            cited = block.get("citations", ())
+            deltas += [{"type": "citations_delta", "citation": one} for one in cited]
+        elif block["type"] == "thinking":
             empty = {"type": "thinking", "thinking": "", "signature": ""}
-            deltas = [
-                {"type": "thinking_delta", "thinking": "hm"},
-                {"type": "signature_delta", "signature": "s"},
-            ]
+            thoughts = pieces(block["thinking"], size)
+            deltas = [{"type": "thinking_delta", "thinking": p} for p in thoughts]
+            deltas.append({"type": "signature_delta", "signature": block["signature"]})
+        else:
+            empty, deltas = block, []
         events.append({"type": "content_block_start", "index": index, "content_block": empty})
         events += [{"type": "content_block_delta", "index": index, "delta": d} for d in deltas]
         events.append({"type": "content_block_stop", "index": index})
@@ -146,3 +191,7 @@ def _gemini(
     if completion.usage:
         response["usageMetadata"] = gemini_usage(completion.usage)
     return response
+
+
+ANTHROPIC = Wire(anthropic_message, anthropic_events)
+GEMINI = Wire(gemini_response, gemini_chunks)

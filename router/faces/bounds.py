@@ -132,6 +132,17 @@ def json_text(value: str, field: str) -> str:
     return value
 
 
+def json_object(value: str, field: str) -> str:
+    """Return a text that is a JSON object, or empty.
+
+    Raises:
+        InvalidRequest: it is neither, or nested too deep.
+    """
+    if value and not json_text(value, field).lstrip().startswith("{"):
+        raise InvalidRequest(f"{field} is {value[:40]!r}, expected a JSON object")
+    return value
+
+
 def no_constant(name: str) -> float:
     """Refuse NaN and infinities, which Python's parser takes and JSON does not know."""
     raise ValueError(f"{name} is no JSON number")
@@ -207,9 +218,9 @@ def _n_bytes(request: ChatRequest) -> int:
             texts += [part.text, part.uri, part.extra_json]
             n_bytes += len(part.data)
         for call in message.tool_calls:
-            texts += [call.name, call.arguments_json]
+            texts += [call.name, call.arguments_json, call.extra_json]
     for tool in request.tools:
-        texts += [tool.name, tool.description, tool.parameters_json]
+        texts += [tool.name, tool.description, tool.parameters_json, tool.extra_json]
     texts += [*request.extra, *request.extra.values(), *request.sampling.stop]
     return n_bytes + sum(
         len(text) if text.isascii() else len(text.encode("utf-8", "replace")) for text in texts

@@ -135,7 +135,8 @@ class Contract:
             self._gateway.complete(request, once, is_streamed=True)  # type: ignore[type-var]
         ) as events:
             async for event in events:
-                if not isinstance(event, Begun):  # the contract tells all of it at the end
+                # What is known before the first piece comes at the end; so do another wire's words.
+                if not isinstance(event, Begun) and not _says_nothing(event):
                     yield _streamed(event)
 
     async def look_up(self, call: Call[advisor_pb2.LookUpRequest]) -> advisor_pb2.LookUpResponse:
@@ -315,6 +316,10 @@ def _once(request: ChatRequest, wire: Message, encode: Any) -> Once[Any] | None:
 
 def _encode_looked_up(found: LookedUp, without_answer: bool) -> bytes:
     return reports.looked_up(found, without_answer=without_answer).SerializeToString()
+
+
+def _says_nothing(event: Delta | Answered | Replayed) -> bool:
+    return isinstance(event, Delta) and not (event.text or event.tool_calls)
 
 
 def _streamed(event: Delta | Answered | Replayed) -> gateway_pb2.StreamCompleteResponse:

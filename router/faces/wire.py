@@ -16,6 +16,7 @@ from router.faces.bounds import (
     check_count,
     check_pieces,
     check_size,
+    json_object,
     json_text,
     read_name,
     read_names,
@@ -133,6 +134,7 @@ def _message(wire: pb.Message, n: int) -> Message:
         name=without_nul(wire.name, "messages[{}].name", n),
         tool_calls=_tool_calls(wire.tool_calls, "messages[{}].tool_calls", n),
         tool_call_id=without_nul(wire.tool_call_id, "messages[{}].tool_call_id", n),
+        extra_json=_further(wire, "messages[{}].extra_json", n),
     )
 
 
@@ -145,14 +147,20 @@ def _tool_call(wire: pb.ToolCall, field: str, *at: int) -> ToolCall:
         id=without_nul(wire.id, field, *at),
         name=without_nul(wire.name, field, *at),
         arguments_json=without_nul(wire.arguments_json, field, *at),
+        extra_json=_further(wire, field, *at),
     )
+
+
+def _further(wire: pb.Message | pb.Part | pb.Tool | pb.ToolCall, field: str, *at: int) -> str:
+    return json_object(wire.extra_json, field.format(*at)) if wire.extra_json else ""
 
 
 def _part(wire: pb.Part, n: int, k: int) -> Part:
     kind = wire.WhichOneof("content")
     if kind == "text":
         text = without_nul(wire.text, "messages[{}].parts[{}].text", n, k)
-        return Part(text=text, is_context=wire.context)
+        further = _further(wire, "messages[{}].parts[{}].extra_json", n, k)
+        return Part(text=text, is_context=wire.context, extra_json=further)
     field = f"messages[{n}].parts[{k}]"
     if kind is None:
         raise InvalidRequest(f"{field} is empty; set text or media")
@@ -170,6 +178,7 @@ def _part(wire: pb.Part, n: int, k: int) -> Part:
         data=media.data,
         detail=without_nul(media.detail, field),
         is_context=wire.context,
+        extra_json=_further(wire, f"{field}.extra_json"),
     )
 
 
@@ -181,6 +190,7 @@ def _tool(wire: pb.Tool, n: int) -> Tool:
         description=without_nul(wire.description, f"tools[{n}].description"),
         parameters_json=json_text(wire.parameters_json, f"tools[{n}].parameters_json"),
         is_strict=wire.strict if wire.HasField("strict") else None,
+        extra_json=_further(wire, f"tools[{n}].extra_json"),
     )
 
 
@@ -296,6 +306,7 @@ def read_answer(wire: pb.Answer) -> Answer:
         refusal=without_nul(wire.refusal, "answer.refusal"),
         extra_choices_json=json_text(wire.extra_choices_json, "answer.extra_choices_json"),
         logprobs_json=json_text(wire.logprobs_json, "answer.logprobs_json"),
+        extra_json=json_object(wire.extra_json, "answer.extra_json"),
     )
 
 
@@ -332,13 +343,19 @@ def write_answer(wire: pb.Answer, answer: Answer) -> None:
     wire.refusal = answer.refusal
     wire.extra_choices_json = answer.extra_choices_json
     wire.logprobs_json = answer.logprobs_json
+    wire.extra_json = answer.extra_json
     wire.SetInParent()
 
 
 def write_tool_calls(calls: Iterable[ToolCall]) -> list[pb.ToolCall]:
     """Write tool calls."""
     return [
-        pb.ToolCall(id=call.id, name=call.name, arguments_json=call.arguments_json)
+        pb.ToolCall(
+            id=call.id,
+            name=call.name,
+            arguments_json=call.arguments_json,
+            extra_json=call.extra_json,
+        )
         for call in calls
     ]
 

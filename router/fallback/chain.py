@@ -276,6 +276,7 @@ class Fallback:
             first_token_s=self._patience.first_token_s,
             between_tokens_s=self._patience.between_tokens_s,
             total_s=self._patience.total_s,
+            max_output_tokens=upstream.longest_answer(request),
             sending=sending,
         )
         is_judged = False

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
+from router.choose import estimate_tokens
 from router.fallback.circuit import CircuitRule
 from router.ports import Provider
+from router.types import ChatRequest
+
+_MARGIN: Final = 1.25
+"""By which an estimate of tokens may be short."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -21,6 +27,8 @@ class Upstream:
         weight: share of the model's calls that go this way, against its other ways.
         max_in_flight: calls to the provider at once, over all its models and keys.
         max_waiting: calls that wait for one of them to end.
+        max_output_tokens: longest answer of the model; None: unknown.
+        context_window: of the model, for input and answer together; None: unknown.
     """
 
     model: str
@@ -31,6 +39,19 @@ class Upstream:
     weight: float = 1.0
     max_in_flight: int = 512
     max_waiting: int = 256
+    max_output_tokens: int | None = None
+    context_window: int | None = None
+
+    def longest_answer(self, request: ChatRequest) -> int | None:
+        """Return the longest answer that fits beside a request, in tokens; None: unknown.
+
+        Where the estimated input leaves little of the window, nothing is said either.
+        """
+        most, window = self.max_output_tokens, self.context_window
+        if most is None or request.sampling.max_tokens is not None or window is None:
+            return most
+        room = window - int(estimate_tokens(request) * _MARGIN)
+        return min(most, room) if room > 0 else None
 
     @property
     def place(self) -> tuple[str, str, str, int]:

@@ -70,6 +70,8 @@ class Adapters:
                     weight=key.weight,
                     max_in_flight=settings.providers[model.provider].max_connections,
                     max_waiting=settings.providers[model.provider].max_waiting,
+                    max_output_tokens=model.max_output_tokens,
+                    context_window=model.context_window,
                 )
                 for key, adapter in adapters[model.provider]
             ]

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Final
 
 from router.ports import ModelCall
 from router.providers.anthropic_reading import StreamedMessage, parse_message
-from router.providers.anthropic_words import request_body, wants_json
+from router.providers.anthropic_words import headers_of, request_body, wants_json
 from router.providers.http import HttpUpstream
-from router.types import Completion, Delta
-
-_VERSION: Final = "2023-06-01"
+from router.types import ANTHROPIC, ANTHROPIC_VERSION, Completion, Delta
 
 
 class AnthropicProvider:
@@ -31,22 +28,26 @@ class AnthropicProvider:
 
         def headers() -> dict[str, str]:
             key = api_key()
-            return {"anthropic-version": _VERSION} | ({"x-api-key": key} if key else {})
+            return {"anthropic-version": ANTHROPIC_VERSION} | ({"x-api-key": key} if key else {})
 
         self._http = HttpUpstream(headers, api_key, max_connections=max_connections)
 
     async def complete(self, call: ModelCall) -> Completion:
         """Return the whole answer."""
-        body = request_body(call.model, call.request)
+        body = request_body(call.model, call.request, call.max_output_tokens)
+        headers = headers_of(call.request)
         with self._http.keyless():
-            raw = await self._http.whole(self._url, body, call)
+            raw = await self._http.whole(self._url, body, call, headers)
             return parse_message(raw, is_json=wants_json(call.request))
 
     async def stream(self, call: ModelCall) -> AsyncGenerator[Delta | Completion, None]:
         """Yield the answer as it comes, then whole."""
-        body = request_body(call.model, call.request) | {"stream": True}
-        gathered = StreamedMessage(is_json=wants_json(call.request))
-        async with aclosing(self._http.streamed(self._url, body, call, gathered)) as events:
+        body = request_body(call.model, call.request, call.max_output_tokens) | {"stream": True}
+        is_own = call.request.wire == ANTHROPIC
+        gathered = StreamedMessage(is_json=wants_json(call.request), is_own=is_own)
+        headers = headers_of(call.request)
+        streamed = self._http.streamed(self._url, body, call, gathered, headers)
+        async with aclosing(streamed) as events:
             async for event in events:
                 yield event
 

@@ -27,14 +27,22 @@ from router.providers.asking import (
     allows_parallel_calls,
     arguments_object,
     extras,
-    instructions,
     joined,
     refuse_what_changes_the_answers_form,
     schema_of,
     tool_choice,
     unsupported,
 )
-from router.types import ANTHROPIC, ChatRequest, Message, Part, Role, Tool
+from router.types import (
+    ANTHROPIC,
+    ANTHROPIC_HEADERS,
+    ChatRequest,
+    Message,
+    Part,
+    Role,
+    Tool,
+    ToolCall,
+)
 
 _WIRE: Final = "Anthropic's Messages"
 _DEFAULT_MAX_TOKENS: Final = 4_096
@@ -55,28 +63,36 @@ _DOCUMENTS: Final = frozenset({"application/pdf"})
 Block = dict[str, Any]
 
 
-def request_body(model: str, request: ChatRequest) -> dict[str, Any]:
+def request_body(model: str, request: ChatRequest, longest: int | None = None) -> dict[str, Any]:
     """Return the JSON body of a call; ``request.extra`` never overrides what we set.
+
+    Args:
+        model: the provider's own name of it.
+        request: what is asked.
+        longest: answer that the model gives, in tokens, which bounds one that the caller does not;
+            None: unknown, and 4,096 do.
 
     Raises:
         ProviderRejected: Messages have no words for what is asked.
     """
     refuse_what_changes_the_answers_form(request, _WIRE)
     turns = _turns(request.messages)
-    system: list[Block] = [_text(text) for text in instructions(request.messages)]
+    system = _instructions(request.messages)
     if not turns:  # there is no call without a turn: then the instructions are the question
         turns, system = [{"role": "user", "content": system}], []
     sampling = request.sampling
     tools, choice = _tools(request)
     own = _own_body(request)
+    of_choice = own.pop("tool_choice", None)
+    if choice is not None and isinstance(of_choice, dict):
+        choice = of_choice | choice
     if not _may_think(request.messages):
         own.pop("thinking", None)
-    thinking = _thinking(
-        request, is_forced=choice is not None and choice["type"] in ("any", "tool")
-    )
-    max_tokens = sampling.max_tokens
-    if max_tokens is None:
-        max_tokens = _DEFAULT_MAX_TOKENS + (thinking["budget_tokens"] if thinking else 0)
+    bound = longest if sampling.max_tokens is None else sampling.max_tokens
+    is_forced = choice is not None and choice["type"] in ("any", "tool")
+    thinking = None if is_forced else _thinking(request, bound)
+    budget = thinking["budget_tokens"] if thinking else 0
+    max_tokens = _DEFAULT_MAX_TOKENS + budget if bound is None else bound
     optional: dict[str, Any] = {
         "system": system or None,
         "tools": tools or None,
@@ -94,6 +110,16 @@ def request_body(model: str, request: ChatRequest) -> dict[str, Any]:
     return body
 
 
+def _instructions(messages: Iterable[Message]) -> list[Block]:
+    return [
+        joined(_own(part.extra_json), _text(part.text))
+        for message in messages
+        if message.role in INSTRUCTING
+        for part in message.parts
+        if part.text
+    ]
+
+
 def _turns(messages: Iterable[Message]) -> list[dict[str, Any]]:
     """Return the turns, consecutive ones of a role as one; what says nothing is left out."""
     turns: list[dict[str, Any]] = []
@@ -106,6 +132,9 @@ def _turns(messages: Iterable[Message]) -> list[dict[str, Any]]:
             turns[-1]["content"] += blocks
         elif blocks:
             turns.append({"role": role, "content": blocks})
+        further = _own(message.extra_json).get("turn")
+        if turns and isinstance(further, dict):
+            turns[-1] = further | turns[-1]
     return turns
 
 
@@ -113,18 +142,23 @@ def _blocks(message: Message) -> list[Block]:
     blocks = [_block(part) for part in message.parts if part.media_type or part.text]
     if message.role is Role.TOOL:
         result: Block = {"type": "tool_result", "tool_use_id": message.tool_call_id}
-        failed = {"is_error": True} if _own(message.extra_json).get("is_error") is True else {}
-        return [result | failed | ({"content": blocks} if blocks else {})]
-    calls: list[Block] = [
-        {
-            "type": "tool_use",
-            "id": call.id,
-            "name": call.name,
-            "input": arguments_object(call.arguments_json),
-        }
-        for call in message.tool_calls
-    ]
-    return _thoughts(message) + blocks + calls
+        return [_own(message.extra_json) | result | ({"content": blocks} if blocks else {})]
+    calls = [_call(call) for call in message.tool_calls]
+    return _in_order(message, (_thoughts(message), blocks, calls))
+
+
+def _call(call: ToolCall) -> Block:
+    asked = {"id": call.id, "name": call.name, "input": arguments_object(call.arguments_json)}
+    return _own(call.extra_json) | {"type": "tool_use", **asked}
+
+
+def _in_order(message: Message, kinds: tuple[list[Block], list[Block], list[Block]]) -> list[Block]:
+    """Return thoughts, what is said and calls as they stood; in this order where nobody says so."""
+    order = _own(message.extra_json).get("order")
+    if not isinstance(order, list) or [order.count(n) for n in range(3)] != [*map(len, kinds)]:
+        return [block for blocks in kinds for block in blocks]
+    left = [iter(blocks) for blocks in kinds]
+    return [next(left[n]) for n in order if n in (0, 1, 2)]
 
 
 def _thoughts(message: Message) -> list[Block]:
@@ -145,6 +179,18 @@ def _own(extra_json: str) -> dict[str, Any]:
 
 def _text(text: str) -> Block:
     return {"type": "text", "text": text}
+
+
+def headers_of(request: ChatRequest) -> dict[str, str]:
+    """Return the headers that go to Anthropic as the caller sent them: version and betas."""
+    named = {
+        name: json.loads(request.extra[name]) for name in ANTHROPIC_HEADERS if name in request.extra
+    }
+    return {
+        name: value
+        for name, value in named.items()
+        if isinstance(value, str) and value.isascii() and value.isprintable()
+    }
 
 
 def _own_body(request: ChatRequest) -> dict[str, Any]:
@@ -209,20 +255,20 @@ def _tool(tool: Tool) -> Block:
     return _own(tool.extra_json) | {"name": tool.name, **described, "input_schema": schema}
 
 
-def _thinking(request: ChatRequest, *, is_forced: bool) -> Block | None:
-    """Return how much may be thought, where the caller has not said so in Anthropic's own words."""
-    if ANTHROPIC in request.extra or is_forced or not _may_think(request.messages):
+def _thinking(request: ChatRequest, bound: int | None) -> Block | None:
+    """Return how much may be thought, where the caller has not said so in Anthropic's own words.
+
+    The bound holds for all output, thoughts too: prices and limits rest on it.
+    """
+    if ANTHROPIC in request.extra or not _may_think(request.messages):
         return None
-    reasoning, max_tokens = request.reasoning, request.sampling.max_tokens
+    reasoning = request.reasoning
     budget = reasoning.budget_tokens or _BUDGETS.get(reasoning.effort)
     if budget is None:
         return None
-    if max_tokens is not None:  # it bounds all output, thoughts too: prices and limits rest on it
-        room = max_tokens - _MIN_ANSWER_TOKENS
-        if room < _MIN_BUDGET:
-            return None
-        budget = min(budget, room)
-    return {"type": "enabled", "budget_tokens": budget}
+    if bound is not None:
+        budget = min(budget, bound - _MIN_ANSWER_TOKENS)
+    return {"type": "enabled", "budget_tokens": budget} if budget >= _MIN_BUDGET else None
 
 
 def _may_think(messages: Sequence[Message]) -> bool:

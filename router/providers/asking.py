@@ -12,13 +12,13 @@ from typing import Any
 
 from router.errors import ProviderRejected
 from router.json_fields import parse
-from router.types import ANTHROPIC, ChatRequest, Message, Part, Role
+from router.types import ANTHROPIC, ANTHROPIC_HEADERS, ChatRequest, Message, Part, Role
 
 ANOTHERS_WORDS = frozenset(
     {"audio", "function_call", "functions", "metadata", "modalities", "model", "messages",
      "parallel_tool_calls", "prediction", "prompt_cache_key", "prompt_cache_retention",
-     "request_id", "safety_identifier", "service_tier", "store", "stream", "stream_options",
-     "user", "verbosity", "web_search_options", ANTHROPIC}
+     "request_id", "response_format", "safety_identifier", "service_tier", "store", "stream",
+     "stream_options", "user", "verbosity", "web_search_options", ANTHROPIC, *ANTHROPIC_HEADERS}
 )  # fmt: skip
 """Fields of chat completions that other wires have no word for; other unknown ones pass."""
 

@@ -47,6 +47,8 @@ _ACCOUNT_SENTENCE = re.compile(
     re.IGNORECASE,
 )
 
+Headers = Mapping[str, str]
+NO_HEADERS: Headers = {}
 Read = Callable[[], Awaitable[bytes]]
 """Returns the next bytes of an upstream's answer, none at its end."""
 
@@ -92,17 +94,19 @@ class HttpUpstream:
         self._now_s = now_s
         self._session: aiohttp.ClientSession | None = None
 
-    async def whole(self, url: str, body: Mapping[str, Any], call: ModelCall) -> bytes:
-        """Return an answer that comes whole.
+    async def whole(
+        self, url: str, body: Mapping[str, Any], call: ModelCall, headers: Headers = NO_HEADERS
+    ) -> bytes:
+        """Return an answer that comes whole; ``headers`` are the call's own.
 
         Raises:
             ProviderError: there is none.
         """
-        async with self._posted(url, body, call, _patient(call)) as read:
+        async with self._posted(url, body, call, _patient(call), headers) as read:
             return await _whole(read)
 
     async def events(
-        self, url: str, body: Mapping[str, Any], call: ModelCall
+        self, url: str, body: Mapping[str, Any], call: ModelCall, headers: Headers = NO_HEADERS
     ) -> AsyncGenerator[bytes, None]:
         """Yield the data of every event of a streamed answer.
 
@@ -110,14 +114,19 @@ class HttpUpstream:
             ProviderError: there is no answer, or it breaks off.
         """
         async with (
-            self._posted(url, body, call, _impatient(call)) as read,
+            self._posted(url, body, call, _impatient(call), headers) as read,
             aclosing(_events(read)) as events,
         ):
             async for data in events:
                 yield data
 
     async def streamed(
-        self, url: str, body: Mapping[str, Any], call: ModelCall, gathering: Gathering
+        self,
+        url: str,
+        body: Mapping[str, Any],
+        call: ModelCall,
+        gathering: Gathering,
+        headers: Headers = NO_HEADERS,
     ) -> AsyncGenerator[Delta | Completion, None]:
         """Yield a streamed answer as it comes, then whole.
 
@@ -125,7 +134,7 @@ class HttpUpstream:
             ProviderError: there is no answer, or it breaks off.
         """
         with self.keyless():
-            async with aclosing(self.events(url, body, call)) as events:
+            async with aclosing(self.events(url, body, call, headers)) as events:
                 async for data in events:
                     delta = gathering.add(data)
                     if delta is not None:
@@ -162,7 +171,12 @@ class HttpUpstream:
 
     @asynccontextmanager
     async def _posted(
-        self, url: str, body: Mapping[str, Any], call: ModelCall, limits: aiohttp.ClientTimeout
+        self,
+        url: str,
+        body: Mapping[str, Any],
+        call: ModelCall,
+        limits: aiohttp.ClientTimeout,
+        headers: Headers,
     ) -> AsyncIterator[Read]:
         """Send, and turn whatever goes wrong inside the block into ``ProviderError``.
 
@@ -177,7 +191,7 @@ class HttpUpstream:
                 response = await self._open().post(
                     url,
                     data=_Told(json.dumps(body).encode(), call.sending),
-                    headers=self._headers(),
+                    headers={**self._headers(), **headers},
                     timeout=limits,
                     allow_redirects=False,  # it would take key and prompt to another host
                 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isfinite
+
 NO_ANSWER = (
     *(ValueError, KeyError, IndexError, TypeError, AttributeError),
     *(OverflowError, RecursionError),
@@ -37,7 +39,9 @@ def well_formed(text: str) -> str:
 
 
 def well_formed_all(value: object) -> object:
-    """The same for all strings in a JSON value."""
+    """The same for all strings in a JSON value; numbers that JSON does not know become null."""
+    if isinstance(value, float) and not isfinite(value):
+        return None
     if isinstance(value, str):
         return well_formed(value)
     if isinstance(value, list):

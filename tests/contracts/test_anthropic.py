@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,15 +20,14 @@ from fakes_upstream import (
     json_of,
     raw,
 )
-from fakes_wires import anthropic_events, anthropic_message
+from fakes_wires import ANTHROPIC, anthropic_events, anthropic_message, completed, thought_over
 
 from router.anthropic_body import read_body
 from router.errors import ProviderError, ProviderRejected, ProviderUnavailable
 from router.providers.anthropic import AnthropicProvider
 from router.providers.anthropic_words import request_body
-from router.providers.openai import request_body as chat_completion_body
+from router.providers.openai_words import request_body as chat_completion_body
 from router.types import (
-    Answer,
     Attribution,
     ChatRequest,
     Completion,
@@ -47,6 +47,7 @@ CALLS = (
     ToolCall(id="c2", name="look", arguments_json="{}"),
 )
 CACHED = Usage(input_tokens=100, output_tokens=7, cache_read_tokens=60, cache_write_tokens=30)
+done = partial(completed, model="claude-x", usage=CACHED)
 LONG = "You answer questions about volcanoes. " * 200
 
 
@@ -58,22 +59,11 @@ async def provider(upstream: UpstreamServer) -> AsyncIterator[AnthropicProvider]
     await provider.close()
 
 
-def done(text: str = "", finish: str = "stop", **fields: Any) -> Completion:
-    usage = fields.pop("usage", CACHED)
-    answer = Answer(text=text, finish_reason=finish, **fields)
-    return Completion(answer=answer, usage=usage, provider_model="claude-x")
-
-
-def will_say(upstream: UpstreamServer, said: Completion, *, is_streamed: bool) -> None:
-    whole = json_of(anthropic_message(said))
-    upstream.next(events_of(*anthropic_events(said), has_end=False) if is_streamed else whole)
-
-
 async def test_a_request_is_put_into_its_words(
     upstream: UpstreamServer, provider: AnthropicProvider
 ) -> None:
     """System apart, tools and their results as blocks, bounds always, the key in its own header."""
-    will_say(upstream, done("Hi"), is_streamed=False)
+    upstream.next(ANTHROPIC.says(done("Hi"), is_streamed=False))
     messages = (
         message("be brief", Role.SYSTEM),
         Message(
@@ -169,17 +159,26 @@ async def test_a_request_is_put_into_its_words(
     "said",
     [
         done("Volcanoes form 🌋."),
+        thought_over(done("Volcanoes form 🌋.")),
+        thought_over(done("Let me look.", "tool_calls", tool_calls=CALLS)),
         done("Volc", "length"),
         done("Let me look.", "tool_calls", tool_calls=CALLS),
         done("", "tool_calls", tool_calls=CALLS[1:]),
     ],
-    ids=["text", "cut at the bound", "text and calls", "a call without arguments"],
+    ids=[
+        "text",
+        "thoughts",
+        "thoughts and calls",
+        "cut at the bound",
+        "text and calls",
+        "a call without arguments",
+    ],
 )
 async def test_answers_come_out_as_they_went_in(
     upstream: UpstreamServer, provider: AnthropicProvider, said: Completion, is_streamed: bool
 ) -> None:
     """Text, calls, stop reason, model, and usage with cached and written input."""
-    will_say(upstream, said, is_streamed=is_streamed)
+    upstream.next(ANTHROPIC.says(said, is_streamed=is_streamed))
 
     assert await asked(provider, call(), is_streamed=is_streamed) == said
 
@@ -188,7 +187,9 @@ async def test_pieces_are_text_first_and_calls_whole_at_the_end(
     upstream: UpstreamServer, provider: AnthropicProvider
 ) -> None:
     """Thoughts are no part of the answer."""
-    will_say(upstream, done("Let me look.", "tool_calls", tool_calls=CALLS), is_streamed=True)
+    upstream.next(
+        ANTHROPIC.says(done("Let me look.", "tool_calls", tool_calls=CALLS), is_streamed=True)
+    )
 
     deltas, _ = await gathered(provider, call())
 
@@ -203,7 +204,9 @@ async def test_json_is_the_input_of_a_forced_tool(
     """There is no JSON mode; the caller does not notice."""
     arguments = '{"mass": 5}'
     tool = ToolCall(id="c", name="give_answer", arguments_json=arguments)
-    will_say(upstream, done("", "tool_calls", tool_calls=(tool,)), is_streamed=is_streamed)
+    upstream.next(
+        ANTHROPIC.says(done("", "tool_calls", tool_calls=(tool,)), is_streamed=is_streamed)
+    )
     form = ResponseFormat(
         kind="json_schema", schema_json='{"name": "s", "schema": {"type": "object", "x": 1}}'
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,12 +19,11 @@ from fakes_upstream import (
     json_of,
     raw,
 )
-from fakes_wires import gemini_chunks, gemini_response
+from fakes_wires import GEMINI, completed, gemini_chunks, gemini_response
 
 from router.errors import ProviderError, ProviderRejected, ProviderUnavailable
 from router.providers.gemini import GeminiProvider, request_body
 from router.types import (
-    Answer,
     Completion,
     Message,
     Part,
@@ -41,6 +41,7 @@ CALLS = (
     ToolCall(id="c2", name="look", arguments_json="{}"),
 )
 CACHED = Usage(input_tokens=100, output_tokens=7, cache_read_tokens=60)
+done = partial(completed, model="gemini-x", usage=CACHED)
 
 
 @pytest_asyncio.fixture
@@ -51,22 +52,11 @@ async def provider(upstream: UpstreamServer) -> AsyncIterator[GeminiProvider]:
     await provider.close()
 
 
-def done(text: str = "", finish: str = "stop", **fields: Any) -> Completion:
-    usage = fields.pop("usage", CACHED)
-    answer = Answer(text=text, finish_reason=finish, **fields)
-    return Completion(answer=answer, usage=usage, provider_model="gemini-x")
-
-
-def will_say(upstream: UpstreamServer, said: Completion, *, is_streamed: bool) -> None:
-    whole = json_of(gemini_response(said))
-    upstream.next(events_of(*gemini_chunks(said), has_end=False) if is_streamed else whole)
-
-
 async def test_a_request_is_put_into_its_words(
     upstream: UpstreamServer, provider: GeminiProvider
 ) -> None:
     """Contents of parts, results by the function's name, the key in its own header."""
-    will_say(upstream, done("Hi"), is_streamed=False)
+    upstream.next(GEMINI.says(done("Hi"), is_streamed=False))
     messages = (
         message("be brief", Role.SYSTEM),
         Message(
@@ -161,7 +151,7 @@ async def test_a_stream_is_asked_for_in_the_path(
     upstream: UpstreamServer, provider: GeminiProvider
 ) -> None:
     """As events."""
-    will_say(upstream, done("Hi"), is_streamed=True)
+    upstream.next(GEMINI.says(done("Hi"), is_streamed=True))
 
     await gathered(provider, call("gemini-2.5-flash"))
 
@@ -185,7 +175,7 @@ async def test_answers_come_out_as_they_went_in(
     upstream: UpstreamServer, provider: GeminiProvider, said: Completion, is_streamed: bool
 ) -> None:
     """Text, calls, finish reason, model, and usage with cached input and thoughts."""
-    will_say(upstream, said, is_streamed=is_streamed)
+    upstream.next(GEMINI.says(said, is_streamed=is_streamed))
 
     assert await asked(provider, call(), is_streamed=is_streamed) == said
 

@@ -23,7 +23,7 @@ from router.faces.http.responses import Responses
 from router.faces.http.words import read_words
 from router.faces.keys import Access
 from router.partition import split
-from router.providers.openai import request_body
+from router.providers.openai_words import request_body
 from router.settings import parse
 from router.types import Answer, Delta, Share, ToolCall, Usage
 from scrimp.v1 import gateway_pb2

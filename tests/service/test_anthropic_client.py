@@ -176,7 +176,8 @@ async def test_what_is_asked_reaches_the_provider(
     assert sent.response_format.kind == "json_schema"
     assert json.loads(sent.response_format.schema_json)["schema"] == schema
     assert json.loads(sent.extra["anthropic"]) == {"output_config": config}
-    assert (set(sent.extra), sent.extra["top_k"]) == ({"top_k", "anthropic"}, "40")
+    assert sent.extra["top_k"] == "40"
+    assert set(sent.extra) == {"top_k", "anthropic", "anthropic-version"}
     assert sent.attribution.user == "u1"
 
 

@@ -178,6 +178,10 @@ BAD: dict[str, tuple[Change, str]] = {
         "tools[0].parameters_json is not JSON",
     ),
     "tool choice": (lambda r: setattr(r, "tool_choice_json", "auto"), "tool_choice_json is not"),
+    "further fields that are no object": (
+        lambda r: setattr(r.messages[0].parts[0], "extra_json", "[1]"),
+        "messages[0].parts[0].extra_json is '[1]', expected a JSON object",
+    ),
     "extra broken": (with_extra("{'a': 1}"), "extra_json['x'] is not JSON"),
     "extra with NUL": (
         lambda r: r.extra_json.update({"{x}": "a\0"}),

@@ -359,6 +359,30 @@ async def test_tool_calls_come_whole(service: Service, client: Client) -> None:
     assert list(events[-1].done.answer.tool_calls) == [wire]
 
 
+async def test_further_fields_go_both_ways(service: Service, client: Client) -> None:
+    """Of messages, parts, tools and calls to the provider; of answers and calls back."""
+    own = '{"anthropic": {"content": [{"type": "text", "text": "I look."}]}}'
+    call = ToolCall(id="c1", name="f", arguments_json="{}", extra_json='{"signature": "s"}')
+    says = completion("I look.", finish_reason="tool_calls", tool_calls=(call,), extra_json=own)
+    service.puppet.says(PROMPT, says)
+    request = client.request(PROMPT)
+    (asked,) = request.messages
+    asked.extra_json, asked.parts[0].extra_json = '{"a": 1}', '{"b": 2}'
+    request.tools.add(name="f", extra_json='{"c": 3}')
+
+    done = await client.complete(request)
+    request.messages.add(role=chat_pb2.ROLE_ASSISTANT, tool_calls=done.answer.tool_calls)
+    request.messages.add(role=chat_pb2.ROLE_TOOL, tool_call_id="c1")
+    await client.complete(request)
+
+    assert (done.answer.extra_json, done.answer.tool_calls[0].extra_json) == (own, call.extra_json)
+    sent = service.puppet.calls[-1].request
+    assert sent.messages[-3].extra_json == '{"a": 1}'
+    assert sent.messages[-3].parts[0].extra_json == '{"b": 2}'
+    assert sent.messages[-2].tool_calls == (call,)
+    assert sent.tools[0].extra_json == '{"c": 3}'
+
+
 async def test_all_of_an_answer_is_replayed(service: Service, client: Client) -> None:
     """Further choices and log probabilities are part of what is stored."""
     service.puppet.says(

@@ -120,6 +120,11 @@ class Unsaid:
         self._has_text = False
         self._has_calls = False
 
+    @property
+    def is_all(self) -> bool:
+        """Whether nothing was said."""
+        return not (self._has_text or self._has_calls)
+
     def note(self, delta: Delta) -> None:
         """Take note of a piece that was sent."""
         self._has_text |= bool(delta.text)

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from router import own_words
 from router.errors import InvalidRequest
 from router.faces.http.api import (
     Asked,
@@ -23,11 +24,13 @@ from router.faces.http.api import (
 from router.faces.http.names import ModelNames
 from router.faces.http.problems import Problem
 from router.faces.http.words import Words
-from router.json_fields import flag, mapping, text
+from router.json_fields import flag, mapping, text, unknown
 from router.openai_body import read_body
-from router.types import Answer, Delta, ToolCall, Usage
+from router.types import ANTHROPIC, OPENAI, Answer, Delta, ToolCall, Usage
 from scrimp.v1 import gateway_pb2
 
+_NOTHING: Final[Mapping[str, Any]] = {}
+_OF_CHOICES: Final = ("index", "message", "finish_reason", "logprobs")
 _END: Final = b"data: [DONE]\n\n"
 _NOT_PASSED: Mapping[str, str] = {
     "functions": "use tools",
@@ -57,19 +60,20 @@ class ChatCompletions:
 
     def whole(self, asked: Asked, done: Done) -> dict[str, Any]:
         """Write an answer at once."""
-        first = {
+        own = own_words.read(done.answer, OPENAI)
+        first = own_words.section(own, "choice") | {
             "index": 0,
-            "message": _message(done.answer),
+            "message": own_words.section(own, "message") | _message(done.answer),
             "logprobs": _logprobs(done.answer),
             "finish_reason": finish_of(done.answer),
         }
-        return {
+        return own_words.body_fields(own) | {
             "id": _id(done.report),
             "object": "chat.completion",
             "created": done.created_s,
             "model": done.model,
             "choices": [first, *_further_choices(done.answer)],
-            **({"usage": usage_block(done.usage)} if done.usage else {}),
+            **({"usage": usage_block(done.usage, own)} if done.usage else {}),
         }
 
     def replies(self, asked: Asked) -> Replies:
@@ -89,6 +93,7 @@ class _Chunks:
     def __init__(self, *, includes_usage: bool) -> None:
         self._includes_usage = includes_usage
         self._unsaid = Unsaid()
+        self._has_own = False
         self._frame: dict[str, Any] = {}
 
     def begin(self, report: gateway_pb2.GatewayReport) -> bytes:
@@ -105,6 +110,10 @@ class _Chunks:
         """Write a piece."""
         self._unsaid.note(delta)
         sent = b""
+        own = delta.own.get(OPENAI) if delta.own else None
+        if own:
+            self._has_own = True
+            sent += self._chunk(dict(own))
         if delta.text:
             sent += self._chunk({"content": delta.text})
         if delta.tool_calls:
@@ -114,7 +123,12 @@ class _Chunks:
     def end(self, done: Done) -> bytes:
         """Write what is left: choices 2..n, log probabilities, the finish, the usage."""
         answer = done.answer
-        sent = self.delta(self._unsaid.of(answer))
+        own = own_words.read(answer, OPENAI)
+        sent = b""
+        message_fields = own_words.section(own, "message")
+        if message_fields and not self._has_own:
+            sent += self._chunk(message_fields)
+        sent += self.delta(self._unsaid.of(answer))
         if answer.refusal:
             sent += self._chunk({"refusal": answer.refusal})
         for choice in _further_choices(answer):
@@ -126,10 +140,14 @@ class _Chunks:
                 choice["index"],
                 str(choice.get("finish_reason") or "stop"),
                 choice.get("logprobs"),
+                unknown(choice, _OF_CHOICES),
             )
-        sent += self._chunk({}, finish=finish_of(answer), logprobs=_logprobs(answer))
+        self._frame = own_words.body_fields(own) | self._frame
+        choice_fields = own_words.section(own, "choice")
+        finish, logprobs = finish_of(answer), _logprobs(answer)
+        sent += self._chunk({}, finish=finish, logprobs=logprobs, further=choice_fields)
         if self._includes_usage and done.usage:
-            sent += event(self._frame | {"choices": [], "usage": usage_block(done.usage)})
+            sent += event(self._frame | {"choices": [], "usage": usage_block(done.usage, own)})
         return sent + _END
 
     def broken(self, problem: Problem) -> bytes:
@@ -142,20 +160,23 @@ class _Chunks:
         index: int = 0,
         finish: str | None = None,
         logprobs: object = None,
+        further: Mapping[str, Any] = _NOTHING,
     ) -> bytes:
         choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
+        choice = {**further, **choice}
         usage = {"usage": None} if self._includes_usage else {}
         return event(self._frame | {"choices": [choice]} | usage)
 
 
-def usage_block(usage: Usage) -> dict[str, Any]:
-    """Write a usage as chat completions do."""
-    return {
+def usage_block(usage: Usage, own: Mapping[str, Any] = _NOTHING) -> dict[str, Any]:
+    """Write a usage as chat completions do; ``own``: what else its provider said of it."""
+    block = {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,
         "total_tokens": usage.input_tokens + usage.output_tokens,
         "prompt_tokens_details": {"cached_tokens": usage.cache_read_tokens},
     }
+    return own_words.joined(block, own_words.usage_fields(own))
 
 
 def openai_problem(problem: Problem) -> dict[str, Any]:
@@ -190,7 +211,11 @@ def _message(answer: Answer) -> dict[str, Any]:
 
 def _tool_call(call: ToolCall) -> dict[str, Any]:
     function = {"name": call.name, "arguments": call.arguments_json}
-    return {"id": call.id, "type": "function", "function": function}
+    own = {"id": call.id, "type": "function", "function": function}
+    if not call.extra_json:
+        return own
+    further = json.loads(call.extra_json)
+    return own_words.joined(own, {name: one for name, one in further.items() if name != ANTHROPIC})
 
 
 def _indexed(calls: Any) -> list[dict[str, Any]]:  # noqa: ANN401  as a provider gave them

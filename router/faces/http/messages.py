@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
+from router import own_words
 from router.anthropic_body import read_body
 from router.faces.http.api import (
     Asked,
@@ -19,8 +21,8 @@ from router.faces.http.api import (
 from router.faces.http.names import ModelNames
 from router.faces.http.problems import Problem
 from router.faces.http.words import Words
-from router.json_fields import flag, parse, text
-from router.types import Answer, Delta, ToolCall, Usage
+from router.json_fields import as_json, flag, parse, text
+from router.types import ANTHROPIC, Answer, Delta, ToolCall, Usage
 from scrimp.v1 import gateway_pb2
 
 _STOPS: Final = {
@@ -49,6 +51,9 @@ class Messages:
         request = read_body(
             body, namespace=words.namespace, caller=words.caller, attribution=words.attribution
         )
+        if words.anthropic:
+            headers = {name: as_json(value) for name, value in words.anthropic.items()}
+            request = replace(request, extra={**request.extra, **headers})
         return Asked(
             request=words.said_of(request, wishes),
             is_streamed=bool(flag(body.get("stream"), "stream")),
@@ -57,11 +62,12 @@ class Messages:
 
     def whole(self, asked: Asked, done: Done) -> dict[str, Any]:
         """Write an answer at once."""
-        return _frame(done.report, done.model) | {
-            "content": list(_blocks(done.answer)),
+        own = own_words.read(done.answer, ANTHROPIC)
+        message = _frame(done.report, done.model) | {
+            "content": own.get("content") or list(_blocks(done.answer)),
             "stop_reason": _STOPS[finish_of(done.answer)],
-            "usage": _usage(done.usage),
         }
+        return message | own_words.body_fields(own) | {"usage": _usage(done.usage, own)}
 
     def replies(self, asked: Asked) -> Replies:
         """Return a writer for an answer that is streamed."""
@@ -75,9 +81,10 @@ class Messages:
 
 
 class _Events:
-    """Writes content blocks: one of text, then one for each tool call."""
+    """Writes content blocks: one of text, then one for each tool call; or those of Anthropic."""
 
     def __init__(self) -> None:
+        self._has_own = False
         self._unsaid = Unsaid()
         self._n_blocks = 0
         self._is_text_open = False
@@ -85,11 +92,17 @@ class _Events:
     def begin(self, report: gateway_pb2.GatewayReport) -> bytes:
         """Say who speaks; the usage comes with the end."""
         message = _frame(report, report.provider_model or report.model)
-        return _event("message_start", message=message | {"usage": _usage(None)})
+        return _event("message_start", message=message | {"usage": _usage(None, {})})
 
     def delta(self, delta: Delta) -> bytes:
-        """Write a piece."""
+        """Write a piece; once it comes in Anthropic's own events, these alone are passed on."""
         self._unsaid.note(delta)
+        own = delta.own.get(ANTHROPIC) if delta.own else None
+        if own is not None:
+            self._has_own = True
+            return event(own, str(own["type"]))
+        if self._has_own:
+            return b""
         sent = b""
         if delta.text:
             sent += self._text(delta.text)
@@ -99,14 +112,19 @@ class _Events:
 
     def end(self, done: Done) -> bytes:
         """Write what is left, why it ended, and the usage."""
-        sent = self.delta(self._unsaid.of(done.answer))
+        own = own_words.read(done.answer, ANTHROPIC)
+        sent = b""
+        if self._unsaid.is_all:
+            sent += b"".join(map(self.delta, own_words.replayed(done.answer)))
+        sent += self.delta(self._unsaid.of(done.answer))
         if done.answer.refusal:
             sent += self._text(done.answer.refusal)
         stop = {"stop_reason": _STOPS[finish_of(done.answer)], "stop_sequence": None}
+        stop |= own_words.body_fields(own)
         return (
             sent
             + self._close_text()
-            + _event("message_delta", delta=stop, usage=_usage(done.usage))
+            + _event("message_delta", delta=stop, usage=_usage(done.usage, own))
             + _event("message_stop")
         )
 
@@ -176,10 +194,10 @@ def _arguments(call: ToolCall) -> dict[str, Any]:
     return found if isinstance(found, dict) else {"arguments": call.arguments_json}
 
 
-def _usage(usage: Usage | None) -> dict[str, int]:
+def _usage(usage: Usage | None, own: Mapping[str, Any]) -> dict[str, Any]:
     """Write a usage; input tokens stand without the cached ones here. Unknown is 0: it must be."""
     usage = usage or Usage(input_tokens=0, output_tokens=0)
-    return {
+    return own_words.usage_fields(own) | {
         "input_tokens": usage.input_tokens - usage.cache_read_tokens - usage.cache_write_tokens,
         "output_tokens": usage.output_tokens,
         "cache_read_input_tokens": usage.cache_read_tokens,

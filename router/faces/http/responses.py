@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from router import own_words
 from router.faces.http.api import Asked, Body, Done, Replies, Unsaid, created_s, event, finish_of
 from router.faces.http.chat_completions import openai_problem
 from router.faces.http.names import ModelNames
@@ -16,7 +17,7 @@ from router.faces.http.words import Words
 from router.json_fields import flag, text
 from router.openai_body import read_body
 from router.responses_body import chat_body
-from router.types import Answer, Delta, Usage
+from router.types import OPENAI, Answer, Delta, Usage
 from scrimp.v1 import gateway_pb2
 
 _SAID_BACK: dict[str, object] = {
@@ -189,7 +190,7 @@ def _finished(body: Body, done: Done, output: list[dict[str, Any]]) -> dict[str,
         "status": "incomplete" if reason else "completed",
         "incomplete_details": {"reason": reason} if reason else None,
         "output": output,
-        "usage": _usage(done.usage) if done.usage else None,
+        "usage": _usage(done.usage, done.answer) if done.usage else None,
     }
 
 
@@ -220,7 +221,7 @@ def _part(answer: Answer) -> dict[str, Any]:
     return {
         "type": "output_text",
         "text": answer.text,
-        "annotations": [],
+        "annotations": _annotations(answer),
         "logprobs": logprobs.get("content") or [],
     }
 
@@ -239,7 +240,20 @@ def _message_id(response_id: str) -> str:
     return f"msg_{response_id}"
 
 
-def _usage(usage: Usage) -> dict[str, Any]:
+def _annotations(answer: Answer) -> list[dict[str, Any]]:
+    """Return what a chat completion cites: the same fields, one level up."""
+    found = own_words.section(own_words.read(answer, OPENAI), "message").get("annotations")
+    listed = found if isinstance(found, list) else []
+    return [
+        {"type": "url_citation", **one["url_citation"]}
+        for one in listed
+        if isinstance(one, dict) and isinstance(one.get("url_citation"), dict)
+    ]
+
+
+def _usage(usage: Usage, answer: Answer) -> dict[str, Any]:
+    own = own_words.usage_fields(own_words.read(answer, OPENAI))
+    thought = own_words.section(own, "completion_tokens_details").get("reasoning_tokens")
     return {
         "input_tokens": usage.input_tokens,
         "input_tokens_details": {
@@ -247,6 +261,6 @@ def _usage(usage: Usage) -> dict[str, Any]:
             "cache_write_tokens": usage.cache_write_tokens,
         },
         "output_tokens": usage.output_tokens,
-        "output_tokens_details": {"reasoning_tokens": 0},
+        "output_tokens_details": {"reasoning_tokens": thought if isinstance(thought, int) else 0},
         "total_tokens": usage.input_tokens + usage.output_tokens,
     }

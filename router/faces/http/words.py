@@ -15,7 +15,15 @@ from typing import Final
 from router.errors import InvalidRequest
 from router.faces.bounds import Limits, read_name, read_names, seconds, target
 from router.faces.keys import Access
-from router.types import NANOS_PER_USD, Attribution, CacheControl, ChatRequest, Wishes
+from router.types import (
+    ANTHROPIC_HEADERS,
+    ANTHROPIC_VERSION,
+    NANOS_PER_USD,
+    Attribution,
+    CacheControl,
+    ChatRequest,
+    Wishes,
+)
 from scrimp.v1 import chat_pb2, gateway_pb2
 
 PREFIX: Final = "x-scrimp-"
@@ -27,6 +35,7 @@ _KNOWN: Final = (
 _BY_HEADER_ONLY: Final = ("namespace", "caller")
 _ANTHROPIC: Final = "/v1/messages"
 _CONTROLS: Final = "bypass, no-store and max-age=SECONDS, separated by commas"
+_MOST_HEADER_CHARS: Final = 4_096
 _MOST_USD: Final = 1_000_000
 _OUTCOME: Final = "CACHE_OUTCOME_"
 _REASON: Final = "MISS_REASON_"
@@ -38,6 +47,8 @@ class Words:
 
     Attributes:
         timeout_s: the caller's deadline; None: it brings none.
+        anthropic: headers that choose what Anthropic's Messages mean, by name, for whoever speaks
+            them; those that say what is usual are left out.
     """
 
     namespace: str
@@ -48,6 +59,7 @@ class Words:
     tags: tuple[str, ...]
     request_id: str
     timeout_s: float | None
+    anthropic: Mapping[str, str]
 
     def said_of(self, request: ChatRequest, wishes: Wishes) -> ChatRequest:
         """Return a request with these words; ``wishes`` are those that its model's name stands for.
@@ -130,6 +142,7 @@ def read_words(
         tags=names("tags"),
         request_id=name("request-id"),
         timeout_s=None if timeout is None else _seconds(timeout),
+        anthropic=_anthropic(headers),
     )
 
 
@@ -145,6 +158,24 @@ def check_user(body: Mapping[str, object], path: str, access: Access) -> None:
         user = metadata.get("user_id") if isinstance(metadata, dict) else None
     if isinstance(user, str):
         access.user(user)
+
+
+def _anthropic(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return version and betas; a proxy may have sent the betas in several headers."""
+    found = {}
+    for name in ANTHROPIC_HEADERS:
+        if name not in headers:
+            continue
+        every = ",".join(value for key, value in headers.items() if key.lower() == name)
+        value = ",".join(filter(None, (one.strip() for one in every.split(","))))
+        if not (value.isascii() and value.isprintable()) or len(value) > _MOST_HEADER_CHARS:
+            raise InvalidRequest(
+                f"{name} is {value[:40]!r}, expected at most {_MOST_HEADER_CHARS} printable "
+                "characters of ASCII"
+            )
+        if value and value != ANTHROPIC_VERSION:
+            found[name] = value
+    return found
 
 
 def _said(pairs: Iterable[tuple[object, object]]) -> dict[str, str]:

@@ -258,3 +258,29 @@ async def test_a_call_cut_short_is_written_off_as_unknown() -> None:
     await events.aclose()
 
     assert [(a.status, a.usage, a.cost_nanos) for a in walk.attempts] == [("cancelled", None, None)]
+
+
+@pytest.mark.parametrize(
+    ("most", "window", "longest"),
+    [
+        (None, 1_000, None),
+        (500, None, 500),
+        (500, 10_000, 500),
+        (5_000, 2_000, 1_985),
+        (9, 5, None),
+    ],
+)
+def test_the_longest_answer_leaves_room_for_the_question(
+    most: int | None, window: int | None, longest: int | None
+) -> None:
+    """What the model can say at most, less where its window would overflow; unknown is unknown."""
+    way = Upstream(
+        model="m",
+        provider_name="p",
+        provider=ScriptedProvider(),
+        provider_model="m",
+        max_output_tokens=most,
+        context_window=window,
+    )
+
+    assert way.longest_answer(chat("Why?")) == longest

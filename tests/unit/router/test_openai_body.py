@@ -10,7 +10,7 @@ import pytest
 from router.errors import InvalidRequest
 from router.openai_body import read_body
 from router.partition import split
-from router.providers.openai import request_body
+from router.providers.openai_words import request_body
 from router.types import Attribution, ChatRequest, Share
 
 USER = {"role": "user", "content": "How do volcanoes form?"}
@@ -71,6 +71,26 @@ def parted(kind: str, inner: dict[str, Any]) -> dict[str, Any]:
             },
             id="within a function",
         ),
+        pytest.param(
+            {
+                "messages": [
+                    {
+                        "role": "assistant",
+                        "tool_calls": [
+                            {
+                                "id": "c1",
+                                "type": "function",
+                                "function": {"name": "f", "arguments": "{}", "cited": 1},
+                                "cached": {"google": {}},
+                            }
+                        ],
+                    },
+                    USER,
+                ]
+            },
+            id="of a call, and within its function",
+        ),
+        pytest.param({"response_format": {"type": "json_object", "cited": 1}}, id="of a format"),
     ],
 )
 def test_unknown_fields_reach_the_provider_and_the_key(fields: dict[str, Any]) -> None:

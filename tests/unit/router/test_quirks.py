@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from fakes_requests import chat
 
-from router.providers.openai import StreamedAnswer, read_usage, request_body
+from router.providers.openai_reading import StreamedAnswer, read_usage
+from router.providers.openai_words import request_body
 from router.providers.quirks import quirks_of
 from router.types import Reasoning, Sampling, Usage
 

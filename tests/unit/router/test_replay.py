@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from router.commands.replay import LogClock, LoggedAnswers, replay
 from router.openai_body import read_body
-from router.providers.openai import request_body
+from router.providers.openai_words import request_body
 from router.replay_log import LogFile, Logged, LogUnreadable, Malformed, read_line
 from router.types import (
     Answer,

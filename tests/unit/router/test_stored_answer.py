@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,6 +49,26 @@ def test_an_answer_comes_back_as_it_was_kept(
     back = unpack(pack(completion), input_tokens=read + more, output_tokens=output)
 
     assert back == completion
+
+
+def test_an_answers_own_words_are_kept_and_those_of_its_call_are_not() -> None:
+    """Thoughts are the answer's, a tier was the call's; calls keep their further fields."""
+    own = {"openai": {"message": {"reasoning_content": "Hm."}, "call": {"body": {"tier": "flex"}}}}
+    call = ToolCall(id="c", name="f", arguments_json="{}", extra_json='{"signature": "s"}')
+    answer = Answer(text="yes", tool_calls=(call,), extra_json=json.dumps(own))
+
+    back = unpack(pack(Completion(answer=answer, usage=None)), input_tokens=1, output_tokens=1)
+
+    assert json.loads(back.answer.extra_json) == {"openai": {"message": own["openai"]["message"]}}
+    assert back.answer.tool_calls == (call,)
+
+
+def test_a_plain_answer_is_kept_as_it_always_was() -> None:
+    """Ten fields: what an earlier version wrote is read, and the other way round."""
+    kept = pack(Completion(answer=Answer(text="yes"), usage=None))
+
+    assert len(json.loads(kept)) == 10
+    assert unpack(kept, input_tokens=None, output_tokens=None).answer == Answer(text="yes")
 
 
 def test_unknown_usage_stays_unknown() -> None:

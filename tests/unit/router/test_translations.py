@@ -15,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from router.errors import ProviderError
-from router.providers import anthropic, gemini, openai
+from router.providers import anthropic_reading, anthropic_words, gemini, openai_reading
 from router.types import (
     Answer,
     ChatRequest,
@@ -112,7 +112,7 @@ def _texts(request: ChatRequest, *, of_tools: bool) -> list[str]:
 @given(requests)
 def test_messages_say_all_that_was_said_in_order(request: ChatRequest) -> None:
     """Turns alternate, no text is lost or moved, every call and result keeps its id."""
-    body = anthropic.request_body("m", request)
+    body = anthropic_words.request_body("m", request)
 
     json.dumps(body)
     roles = [turn["role"] for turn in body["messages"]]
@@ -153,10 +153,12 @@ def test_contents_say_all_that_was_said_in_order(request: ChatRequest) -> None:
 @given(completions(writes=True), st.integers(1, 7))
 def test_a_message_is_read_as_it_was_said(said: Completion, size: int) -> None:
     """Whole, and streamed in pieces of any size."""
-    gathered = anthropic.StreamedMessage(is_json=False)
+    gathered = anthropic_reading.StreamedMessage(is_json=False)
     deltas = [gathered.add(event.split(b"data: ", 1)[1]) for event in anthropic_events(said, size)]
 
-    whole = anthropic.parse_message(json.dumps(anthropic_message(said)).encode(), is_json=False)
+    whole = anthropic_reading.parse_message(
+        json.dumps(anthropic_message(said)).encode(), is_json=False
+    )
 
     assert whole == gathered.completion() == said
     assert "".join(delta.text for delta in deltas if delta) == said.answer.text
@@ -191,13 +193,13 @@ junk = st.recursive(
 
 
 def _openai_stream(data: bytes) -> object:
-    gathered = openai.StreamedAnswer()
+    gathered = openai_reading.StreamedAnswer()
     gathered.add(data)
     return gathered.completion()
 
 
 def _anthropic_stream(data: bytes) -> object:
-    gathered = anthropic.StreamedMessage(is_json=False)
+    gathered = anthropic_reading.StreamedMessage(is_json=False)
     gathered.add(data)
     return gathered.completion()
 
@@ -209,11 +211,12 @@ def _gemini(data: bytes) -> object:
 
 
 def _anthropic(data: bytes) -> object:
-    return anthropic.parse_message(data, is_json=False)
+    return anthropic_reading.parse_message(data, is_json=False)
 
 
 @pytest.mark.parametrize(
-    "read", [openai.parse_completion, _openai_stream, _anthropic, _anthropic_stream, _gemini]
+    "read",
+    [openai_reading.parse_completion, _openai_stream, _anthropic, _anthropic_stream, _gemini],
 )
 @example(b'{"choices": [{"index": Infinity}]}')
 @given(junk.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=40))
