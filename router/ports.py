@@ -313,3 +313,11 @@ class StreamingProvider(Provider, Protocol):
         A stream that ends without a completion was cut off, which raises ``ProviderError``. What
         is returned has ``aclose``; closing it early ends the upstream call at once.
         """
+
+
+@runtime_checkable
+class CountingProvider(Provider, Protocol):
+    """A provider that says how many tokens a request would be."""
+
+    async def count_tokens(self, call: ModelCall) -> int:
+        """Return the input tokens of a request."""

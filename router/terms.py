@@ -37,6 +37,7 @@ from router.ports import Evidence, Ledger
 from router.reuse import Reuse
 from router.scales import Scale
 from router.settings import NamespacePolicy, Settings
+from router.token_counts import TokenCounts
 from router.types import Mode
 from router.understand import Ask, Scorer, Understanding
 
@@ -83,6 +84,7 @@ class Terms:
     gateway: Gateway
     advisor: Advisor
     operations: Operations
+    token_counts: TokenCounts
 
 
 def fallback_of(
@@ -160,6 +162,7 @@ def terms_of(settings: Settings, lasting: Lasting, fallback: Fallback, audits: A
             spoken=lasting.spoken,
             on_word=lasting.on_word,
         ),
+        token_counts=TokenCounts(fallback.ways),
     )
 
 

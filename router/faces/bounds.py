@@ -20,6 +20,7 @@ MAX_PIECES: Final = 10_000
 MAX_ALLOWED_MODELS: Final = 256
 MAX_STOPS: Final = 64
 MAX_BIASES: Final = 4096
+MAX_NOTE_CHARS: Final = 2_000
 
 RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "temperature": (0, 2),
@@ -78,6 +79,19 @@ def read_name(value: str, field: str, limits: Limits) -> str:
 def read_names(values: Iterable[str], field: str, limits: Limits) -> tuple[str, ...]:
     """Check names; see ``read_name``."""
     return tuple([read_name(value, f"{field}[{n}]", limits) for n, value in enumerate(values)])
+
+
+def read_note(value: str) -> str:
+    """Check a caller's free words.
+
+    Raises:
+        InvalidRequest: they are too long, or hold NUL.
+    """
+    if len(value) > MAX_NOTE_CHARS or "\0" in value:
+        raise InvalidRequest(
+            f"note is at most {MAX_NOTE_CHARS} characters without NUL, got {len(value)}"
+        )
+    return value
 
 
 def check_count(field: str, items: Sized, most: int) -> None:

@@ -16,7 +16,7 @@ from cache.types import EntryId, Selector
 from router.advisor import Advisor, LookedUp, Returned
 from router.errors import InvalidRequest
 from router.faces import reports
-from router.faces.bounds import read_name, seconds
+from router.faces.bounds import read_name, read_note, seconds
 from router.faces.grpc_server import Call, Streamed, Unary
 from router.faces.wire import (
     read_answer,
@@ -55,7 +55,6 @@ _WIRE_MODES: Mapping[int, Mode | None] = {
     admin_pb2.MODE_UNSPECIFIED: None,
     **{wire: mode for mode, wire in _MODES.items()},
 }
-_MAX_NOTE_CHARS = 2_000
 _MAX_LISTED = 100
 _MAX_ENTRY_IDS = 10_000
 
@@ -185,14 +184,10 @@ class Contract:
                 f"verdict is {wire.verdict}, which is none of "
                 f"{', '.join(feedback_pb2.Verdict.Name(known) for known in _VERDICTS)}"
             )
-        if len(wire.note) > _MAX_NOTE_CHARS or "\0" in wire.note:
-            raise InvalidRequest(
-                f"note is at most {_MAX_NOTE_CHARS} characters without NUL, got {len(wire.note)}"
-            )
         taken = await self._operations.feedback(
             read_name(wire.response_id, "response_id", self._limits),
             verdict,
-            wire.note,
+            read_note(wire.note),
             namespace=namespace,
             caller=call.caller,
         )

@@ -140,6 +140,11 @@ class Fallback:
         return self._n_held > 0
 
     @property
+    def ways(self) -> Mapping[str, Sequence[Upstream]]:
+        """The ways to each model, by the settings' name of the model."""
+        return self._upstreams
+
+    @property
     def adapters(self) -> list[Provider]:
         """The adapters that it calls."""
         return [way.provider for way in self._standing.circuits]

@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from router.ports import ModelCall
-from router.providers.anthropic_reading import StreamedMessage, parse_message
-from router.providers.anthropic_words import headers_of, request_body, wants_json
+from router.providers.anthropic_reading import StreamedMessage, parse_message, parse_token_count
+from router.providers.anthropic_words import counted_body, headers_of, request_body, wants_json
 from router.providers.http import HttpUpstream
 from router.types import ANTHROPIC, ANTHROPIC_VERSION, Completion, Delta
 
@@ -50,6 +50,14 @@ class AnthropicProvider:
         async with aclosing(streamed) as events:
             async for event in events:
                 yield event
+
+    async def count_tokens(self, call: ModelCall) -> int:
+        """Return the input tokens of a request, as Anthropic counts them."""
+        headers = headers_of(call.request)
+        with self._http.keyless():
+            body = counted_body(call.model, call.request)
+            raw = await self._http.whole(f"{self._url}/count_tokens", body, call, headers)
+            return parse_token_count(raw)
 
     async def close(self) -> None:
         """Close every connection."""

@@ -74,6 +74,21 @@ def parse_message(raw: bytes, *, is_json: bool) -> Completion:
         raise malformed(f"the upstream's answer is no message: {raw[:80]!r}") from error
 
 
+def parse_token_count(raw: bytes) -> int:
+    """Read a count of tokens.
+
+    Raises:
+        ProviderUnavailable: it is none.
+    """
+    try:
+        found = count(json.loads(raw)["input_tokens"])
+    except NO_ANSWER as error:
+        raise malformed(f"the upstream's answer is no count of tokens: {raw[:80]!r}") from error
+    if found is None:
+        raise malformed(f"the upstream's answer is no count of tokens: {raw[:80]!r}")
+    return found
+
+
 def read_usage(usage: Mapping[str, Any] | None) -> Usage | None:
     """Read a usage block; None when it does not say all counts it must."""
     if not usage:

@@ -57,6 +57,11 @@ _MIN_BUDGET: Final = 1_024
 _MIN_ANSWER_TOKENS: Final = 1_024
 """What thinking leaves of the caller's ``max_tokens``."""
 
+_OF_ANSWERS: Final = frozenset(
+    {"max_tokens", "temperature", "top_p", "top_k", "stop_sequences", "service_tier", "container"}
+    | {"inference_geo", "diagnostics"}
+)
+"""Fields of a request that bear on its answer alone; who counts tokens refuses them."""
 THOUGHTS: Final = frozenset({"thinking", "redacted_thinking"})
 _DOCUMENTS: Final = frozenset({"application/pdf"})
 
@@ -108,6 +113,12 @@ def request_body(model: str, request: ChatRequest, longest: int | None = None) -
     body |= {name: value for name, value in optional.items() if value is not None}
     _mark_stable_prefixes(body)
     return body
+
+
+def counted_body(model: str, request: ChatRequest) -> dict[str, Any]:
+    """Return the JSON body that asks how many tokens a request would be."""
+    body = request_body(model, request)
+    return {name: value for name, value in body.items() if name not in _OF_ANSWERS}
 
 
 def _instructions(messages: Iterable[Message]) -> list[Block]:

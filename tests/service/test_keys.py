@@ -23,6 +23,7 @@ from openai import AsyncOpenAI
 from service.harness import EXACT, MISS, Service, refused, report, serving
 
 from router.faces.grpc_server import _MODULES
+from router.faces.http.openapi import description
 from router.ledger.tickets import TOKEN_BYTES
 from scrimp.client import Client, text_message
 from scrimp.v1 import admin_pb2, feedback_pb2, savings_pb2
@@ -191,6 +192,9 @@ def _is_one(field: Any) -> bool:
     return field.message_type is not None and not field.is_repeated
 
 
+EVERY_POST = [path for path, asked in description()["paths"].items() if "post" in asked]
+
+
 @pytest.mark.parametrize(
     "namespace", ["acme", "beta", "default", "*", "Acme", "acme,beta", "nobody's"]
 )
@@ -214,7 +218,7 @@ async def test_no_way_leads_to_a_namespace_that_the_key_does_not_name(
             call.cancel()
     bearer, word = {"Authorization": f"Bearer {key}"}, {"x-scrimp-namespace": namespace}
     async with aiohttp.ClientSession(f"http://{guarded.running.http_address}") as http:
-        for path in ("/v1/chat/completions", "/v1/messages", "/v1/responses", "/v1/embeddings"):
+        for path in EVERY_POST:
             async with http.post(path, json=BODY, headers=bearer | word) as response:
                 denied[path] = response.status == 403
             async with http.post(path, json=BODY | {"metadata": word}, headers=bearer) as response:

@@ -13,8 +13,8 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
-from anthropic import AsyncAnthropic
-from fakes_upstream import UpstreamServer, chunk, events_of, json_of, upstream_server
+from anthropic import AsyncAnthropic, BadRequestError
+from fakes_upstream import Handler, UpstreamServer, chunk, events_of, json_of, upstream_server
 from fakes_wires import ANTHROPIC as MESSAGES
 from fakes_wires import THOUGHT, completed, thought_over
 from openai import AsyncOpenAI
@@ -336,6 +336,42 @@ async def test_headers_of_anthropics_pass_and_are_part_of_the_key(
     sent = [seen.headers for seen in world.messages.seen[-3:]]
     assert [one.get("anthropic-beta") for one in sent] == [None, "a-2026,b-2026", None]
     assert [one["anthropic-version"] for one in sent] == ["2023-06-01", "2026-10-21", "2099-01-01"]
+
+
+async def test_tokens_are_counted_by_anthropic(world: World, anthropic: AsyncAnthropic) -> None:
+    """What bears on the answer alone is not sent; where it refuses, its words are told."""
+    world.messages.next(json_of({"input_tokens": 17}))
+    asked: Any = {"role": "user", "content": [{"type": "text", "text": PROMPT}]}
+
+    counted = await anthropic.messages.with_raw_response.count_tokens(
+        model="claude", messages=[asked], system="Be brief."
+    )
+
+    assert (await counted.parse()).input_tokens == 17
+    assert "x-scrimp-estimate" not in counted.headers
+    assert world.messages.seen[-1].path == "/v1/messages/count_tokens"
+    assert world.messages.seen[-1].body == {
+        "model": "claude",
+        "system": [{"type": "text", "text": "Be brief."}],
+        "messages": [asked],
+    }
+    world.messages.next(json_of({"error": {"message": "too many tools"}}, 400))
+    with pytest.raises(BadRequestError, match="too many tools"):
+        await anthropic.messages.count_tokens(model="claude", messages=[asked])
+
+
+@pytest.mark.parametrize("answer", [json_of({"input_tokens": "x"}), json_of({}, 503)])
+async def test_a_count_that_fails_is_estimated(
+    world: World, anthropic: AsyncAnthropic, answer: Handler
+) -> None:
+    """Whoever counts has something to decide."""
+    world.messages.next(answer)
+
+    counted = await anthropic.messages.with_raw_response.count_tokens(
+        model="claude", messages=[{"role": "user", "content": PROMPT}]
+    )
+
+    assert counted.headers["x-scrimp-estimate"] == "true"
 
 
 async def test_responses_tell_what_chat_completions_cite_and_thought(

@@ -103,4 +103,7 @@ class ModelNames:
             "type": "model",
             "display_name": name,
             "created_at": "1970-01-01T00:00:00Z",
+            "lifecycle": "active",
+            "max_input_tokens": known.context_window if known else None,
+            "max_tokens": known.max_output_tokens if known else None,
         }

@@ -90,7 +90,11 @@ def _of_aiohttp(error: web.HTTPException) -> Problem:
         allowed = ", ".join(sorted(error.allowed_methods))
         message = f"{error.method} is not taken here, only {allowed}"
         return Problem(status=405, code="method_not_allowed", message=message)
-    message = "there is nothing under this address; clients want a base URL that ends in /v1"
+    message = (
+        "there is nothing under this address; clients want a base URL that ends in /v1, under "
+        "which are chat/completions, responses, messages, messages/count_tokens, embeddings, "
+        "models and feedback"
+    )
     return Problem(status=error.status, code="unknown_address", message=message)
 
 

@@ -26,7 +26,9 @@ from router.faces.http.api import Api, Asked, Body, Done, Replies
 from router.faces.http.bodies import check_counts, parse_body, read_body
 from router.faces.http.chat_completions import ChatCompletions
 from router.faces.http.embeddings import ENCODER, embedded
+from router.faces.http.feedback import reported
 from router.faces.http.messages import Messages
+from router.faces.http.openapi import description
 from router.faces.http.problems import HttpError, Problem, problem_of
 from router.faces.http.responses import Responses
 from router.faces.http.words import PREFIX, check_user, read_words, report_headers
@@ -47,6 +49,10 @@ _APIS: Final[Mapping[str, Api]] = {
     "/v1/responses": Responses(),
 }
 _USUAL: Final = _APIS["/v1/chat/completions"]
+_MESSAGES: Final = "/v1/messages"
+_COUNTING: Final = f"{_MESSAGES}/count_tokens"
+_SHAPES: Final = {**_APIS, _COUNTING: _APIS[_MESSAGES]}
+"""Whose form the errors of an address have, where it is not the usual one's."""
 _HEALTH: Final = ("/health", "/healthz")
 _ACCESS: Final = web.RequestKey("access", Access)
 _DESK: Final = web.RequestKey("desk", Desk)
@@ -55,6 +61,8 @@ _STREAM_HEADERS: Final = {
     "Cache-Control": "no-store",
     "X-Accel-Buffering": "no",  # a proxy that gathers a stream takes away what it is for
 }
+_ESTIMATED: Final = {f"{PREFIX}estimate": "true"}
+
 # aiohttp quotes what it cannot parse in its log, and a broken request may hold prompts and keys.
 _silent = logging.getLogger(f"{__name__}.wire")
 _silent.addHandler(logging.NullHandler())
@@ -86,9 +94,12 @@ class HttpFace:
         app.on_response_prepare.append(_anonymous)
         for path, api in _APIS.items():
             app.router.add_post(path, self._chat(api))
+        app.router.add_post(_COUNTING, self._count)
         app.router.add_post("/v1/embeddings", self._embed)
+        app.router.add_post("/v1/feedback", self._report)
         app.router.add_get("/v1/models", self._list)
         app.router.add_get("/v1/models/{name:.+}", self._describe)
+        app.router.add_get("/openapi.json", self._openapi)
         for path in _HEALTH:
             app.router.add_get(path, self._health)
         return app
@@ -108,7 +119,7 @@ class HttpFace:
             raise  # nobody is there to be told
         except Exception as error:  # noqa: BLE001  the outermost edge
             problem = problem_of(error)
-        api = _APIS.get(request.path, _USUAL)
+        api = _SHAPES.get(request.path, _USUAL)
         response = web.json_response(
             api.problem(problem), status=problem.status, headers=problem.headers
         )
@@ -164,12 +175,42 @@ class HttpFace:
             async with asyncio.timeout(desk.http.timeout_s):
                 return web.json_response(await embedded(body, self._embeddings))
 
+    async def _count(self, http: web.Request) -> web.Response:
+        """Tell how many tokens a message would be, and where that is an estimate, so."""
+        desk = http[_DESK]
+        with self._edge.passing(), desk.held():
+            body: Body = await parse_body(await read_body(http, desk.http.body_s))
+            check_counts(body, desk.limits)
+            words = read_words(http.headers, body.get("metadata"), desk.limits, http[_ACCESS])
+            # Anything will do for what a message must have and a count does not.
+            asked = _SHAPES[_COUNTING].read({"max_tokens": 1, **body}, words, desk.names)
+            check_user(body, _MESSAGES, http[_ACCESS])
+            check_chat(asked.request, desk.limits)
+            async with asyncio.timeout(desk.http.timeout_s):
+                counted = await desk.terms.token_counts.of(asked.request)
+        told = {"input_tokens": counted.n_tokens}
+        if counted.is_estimate:
+            return web.json_response(told | {"is_estimate": True}, headers=_ESTIMATED)
+        return web.json_response(told)
+
+    async def _report(self, http: web.Request) -> web.Response:
+        desk = http[_DESK]
+        with self._edge.passing():
+            body = await parse_body(await read_body(http, desk.http.body_s))
+            words = read_words(http.headers, None, desk.limits, http[_ACCESS])
+            return web.json_response(
+                await reported(body, words, desk.terms.operations, desk.limits)
+            )
+
     async def _list(self, http: web.Request) -> web.Response:
         return web.json_response(http[_DESK].names.listed(self._encoder))
 
     async def _describe(self, http: web.Request) -> web.Response:
         names = http[_DESK].names
         return web.json_response(names.described(http.match_info["name"], self._encoder))
+
+    async def _openapi(self, _: web.Request) -> web.Response:
+        return web.json_response(description())
 
     async def _health(self, _: web.Request) -> web.Response:
         """Tell whether calls are taken, as gRPC's health service does, and of the settings a word.
