@@ -6,11 +6,13 @@ AUDIT  := .venv-audit
 PROTOS := $(sort $(wildcard protos/scrimp/v1/*.proto))
 CODE   := router cache classifier training benchmarks tests protos/scrimp
 
+SECONDS  ?= 600
+
 TRAFFIC  ?= benchmarks/traffic/demo.jsonl
 REQUESTS ?= 4000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo proto fmt check test audit bench run clean
+.PHONY: help setup dev demo proto fmt check test audit fuzz bench run clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +24,10 @@ $(BIN)/.service: pyproject.toml constraints.txt
 
 $(BIN)/.dev: $(BIN)/.service
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(BIN)/.fuzz: $(BIN)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
 	@touch $@
 
 setup: $(BIN)/.service  ## a venv with what the service runs on
@@ -56,6 +62,10 @@ audit:  ## ask whether pinned dependencies are known to be vulnerable; says wher
 	  { echo "audit: NOT done: pip-audit could not be installed" >&2; exit 2; }
 	$(AUDIT)/bin/python tests/audit.py $(AUDIT)/bin/pip-audit constraints.txt
 
+fuzz: $(BIN)/.fuzz  ## look for inputs that trip parsers, translation and HTTP (SECONDS= for each of both)
+	PYTHONPATH=.:protos:tests $(BIN)/python -m fuzz.parsers --seconds $(SECONDS)
+	PYTHONPATH=.:protos:tests $(BIN)/python -m fuzz.http_face --seconds $(SECONDS)
+
 bench: setup  ## the benchmarks on the labelled data (SCRIMP_DATA), results to benchmarks/results
 	$(BIN)/python -m benchmarks all
 
@@ -63,4 +73,4 @@ run: setup  ## start the service on embedded defaults
 	$(BIN)/scrimp serve
 
 clean:  ## remove what was built
-	rm -rf $(VENV) $(AUDIT) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist .demo
+	rm -rf $(VENV) $(AUDIT) .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz build dist .demo

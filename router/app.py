@@ -55,6 +55,7 @@ from router.pipeline import Pipeline
 from router.ports import Provider
 from router.providers.anthropic import AnthropicProvider
 from router.providers.gemini import GeminiProvider
+from router.providers.litellm import LitellmProvider
 from router.providers.openai import OpenAIProvider
 from router.providers.scripted import ScriptedProvider
 from router.settings import Calibrated, Key, NamespacePolicy, Settings
@@ -73,6 +74,7 @@ _ADAPTERS: Mapping[str, Callable[..., Provider]] = {
     "openai": OpenAIProvider,
     "anthropic": AnthropicProvider,
     "gemini": GeminiProvider,
+    "litellm": LitellmProvider,
 }
 
 

@@ -5,7 +5,9 @@ Every check raises ``InvalidRequest`` with the field as its caller wrote it.
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sized
 from typing import Final, Protocol
 
@@ -21,6 +23,9 @@ MAX_ALLOWED_MODELS: Final = 256
 MAX_STOPS: Final = 64
 MAX_BIASES: Final = 4096
 MAX_NOTE_CHARS: Final = 2_000
+
+_HALF: Final = re.compile(r"\\u[dD][89a-fA-F]")
+"""An escape that may stand for half a character."""
 
 RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "temperature": (0, 2),
@@ -134,27 +139,36 @@ def json_text(value: str, field: str) -> str:
     """Return a text that is JSON, or empty.
 
     Raises:
-        InvalidRequest: it is neither, or nested too deep.
+        InvalidRequest: it is neither, nested too deep, or holds half a character.
     """
     if value:
-        try:
-            parse(without_nul(value, field), parse_constant=no_constant)
-        except TooDeep as error:
-            raise InvalidRequest(f"{field} is {error}; flatten it") from error
-        except ValueError as error:
-            raise InvalidRequest(f"{field} is not JSON ({error}): {value[:60]!r}") from error
+        _parsed(value, field)
     return value
 
 
 def json_object(value: str, field: str) -> str:
-    """Return a text that is a JSON object, or empty.
+    """Return a text that is a JSON object, or empty; see ``json_text``.
 
     Raises:
-        InvalidRequest: it is neither, or nested too deep.
+        InvalidRequest: it is neither.
     """
-    if value and not json_text(value, field).lstrip().startswith("{"):
+    if value and not isinstance(_parsed(value, field), dict):
         raise InvalidRequest(f"{field} is {value[:40]!r}, expected a JSON object")
     return value
+
+
+def _parsed(value: str, field: str) -> object:
+    try:
+        found: object = parse(without_nul(value, field), parse_constant=no_constant)
+        if _HALF.search(value):
+            json.dumps(found, ensure_ascii=False).encode()
+    except TooDeep as error:
+        raise InvalidRequest(f"{field} is {error}; flatten it") from error
+    except UnicodeEncodeError as error:
+        raise InvalidRequest(f"{field} holds half a character (a lone surrogate)") from error
+    except ValueError as error:
+        raise InvalidRequest(f"{field} is not JSON ({error}): {value[:60]!r}") from error
+    return found
 
 
 def no_constant(name: str) -> float:

@@ -287,6 +287,9 @@ def _wishes(wire: pb.Wishes, limits: Limits) -> Wishes:
 
 
 def _extra(wire: Mapping[str, str], limits: Limits) -> dict[str, str]:
+    for name, value in wire.items():
+        if not value:
+            raise InvalidRequest(f"extra_json[{name!r}] is empty, expected JSON; leave it out")
     return {
         read_name(name, "extra_json", limits): json_text(value, f"extra_json[{name!r}]")
         for name, value in wire.items()
@@ -299,14 +302,33 @@ def read_answer(wire: pb.Answer) -> Answer:
     Raises:
         InvalidRequest: a text holds NUL, or a JSON field is none.
     """
+    for field in ("text", "finish_reason", "refusal"):
+        without_nul(getattr(wire, field), f"answer.{field}")
+    for field in ("extra_choices_json", "logprobs_json"):
+        json_text(getattr(wire, field), f"answer.{field}")
+    json_object(wire.extra_json, "answer.extra_json")
+    _tool_calls(wire.tool_calls, "answer.tool_calls")
+    return kept_answer(wire)
+
+
+def kept_answer(wire: pb.Answer) -> Answer:
+    """Read an answer that we wrote ourselves, whatever its model said."""
     return Answer(
-        text=without_nul(wire.text, "answer.text"),
-        finish_reason=without_nul(wire.finish_reason, "answer.finish_reason") or "stop",
-        tool_calls=_tool_calls(wire.tool_calls, "answer.tool_calls"),
-        refusal=without_nul(wire.refusal, "answer.refusal"),
-        extra_choices_json=json_text(wire.extra_choices_json, "answer.extra_choices_json"),
-        logprobs_json=json_text(wire.logprobs_json, "answer.logprobs_json"),
-        extra_json=json_object(wire.extra_json, "answer.extra_json"),
+        text=wire.text,
+        finish_reason=wire.finish_reason or "stop",
+        tool_calls=tuple(
+            ToolCall(
+                id=call.id,
+                name=call.name,
+                arguments_json=call.arguments_json,
+                extra_json=call.extra_json,
+            )
+            for call in wire.tool_calls
+        ),
+        refusal=wire.refusal,
+        extra_choices_json=wire.extra_choices_json,
+        logprobs_json=wire.logprobs_json,
+        extra_json=wire.extra_json,
     )
 
 

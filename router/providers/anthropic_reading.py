@@ -228,12 +228,13 @@ class StreamedMessage:
             event = well_formed_all(json.loads(data))
             if not isinstance(event, dict):
                 raise TypeError("an event is an object")
-            if event["type"] == "error":
+            kind = string(event["type"])
+            if kind == "error":
                 raise broken_off(data)
             text = self._take(event)
         except NO_ANSWER as error:
             raise malformed(f"the upstream sent what is no event: {data[:80]!r}") from error
-        if self._is_own and event["type"] in _OF_CONTENT:
+        if self._is_own and kind in _OF_CONTENT:
             return Delta(text=text, own={ANTHROPIC: event})
         return Delta(text=text) if text else None
 

@@ -274,7 +274,10 @@ class GatheredContent:
         return Delta(text=text) if text else None
 
     def _take(self, response: Mapping[str, Any]) -> str:
-        self._usage = response.get("usageMetadata") or self._usage
+        usage = response.get("usageMetadata") or self._usage
+        if usage is not None and not isinstance(usage, dict):
+            raise TypeError("usage is an object")
+        self._usage = usage
         self._model = string(response.get("modelVersion")) or self._model
         if (response.get("promptFeedback") or {}).get("blockReason"):
             self._finish_reason = "content_filter"

@@ -199,7 +199,8 @@ class HttpUpstream:
                 is_sent = True
                 read = _reader(response, call, limits, ends_at)
                 if response.status != 200:
-                    raise self._refusal(response.status, response.headers, await _whole(read))
+                    raw = await _whole(read)
+                    raise refusal(response.status, response.headers, raw, self._now_s())
                 yield read
         except ProviderError:
             raise
@@ -234,31 +235,38 @@ class HttpUpstream:
             self._session = aiohttp.ClientSession(connector=connector)
         return self._session
 
-    def _refusal(self, status: int, headers: Mapping[str, str], raw: bytes) -> ProviderError:
-        """Return the error of any status but 200: billed, perhaps, where somebody gave up."""
-        words = error_message(raw)
-        message, kind = f"status {status}: {words}", f"http_{status}"
-        if is_account_fault(status, raw):
-            message = f"status {status}: key or account are refused"  # words may hold half the key
-            return ProviderUnavailable(message, kind=kind, is_account_fault=True)
-        if status in _RETRYABLE_STATUS or status >= 500:
-            retry_after_s = read_retry_after(headers, self._now_s())
-            return ProviderUnavailable(
-                message,
-                kind=kind,
-                is_billable=status in _GAVE_UP_STATUS,
-                retry_after_s=retry_after_s,
-            )
-        if status in _ELSEWHERE_STATUS:
-            message = (
-                f"status {status}: the upstream points elsewhere, which is not followed, since key "
-                "and prompt would go along; set base_url to where it answers"
-            )
-            return ProviderUnavailable(message, kind=kind, is_repeatable=False)
-        if status in _NOT_HERE_STATUS:
-            # What is asked for is not to be had here; another model may serve.
-            return ProviderUnavailable(message, kind=kind, is_repeatable=False)
-        return ProviderRejected(message, kind=kind)
+
+def refusal(status: int, headers: Mapping[str, str], raw: bytes, now_s: float) -> ProviderError:
+    """Return the error of any status but 200: billed, perhaps, where somebody gave up.
+
+    Args:
+        status: of the response.
+        headers: of the response.
+        raw: its body, which may tell of an error.
+        now_s: seconds since the epoch.
+    """
+    words = error_message(raw)
+    message, kind = f"status {status}: {words}", f"http_{status}"
+    if is_account_fault(status, raw):
+        message = f"status {status}: key or account are refused"  # words may hold half the key
+        return ProviderUnavailable(message, kind=kind, is_account_fault=True)
+    if status in _RETRYABLE_STATUS or status >= 500:
+        return ProviderUnavailable(
+            message,
+            kind=kind,
+            is_billable=status in _GAVE_UP_STATUS,
+            retry_after_s=read_retry_after(headers, now_s),
+        )
+    if status in _ELSEWHERE_STATUS:
+        message = (
+            f"status {status}: the upstream points elsewhere, which is not followed, since key "
+            "and prompt would go along; set base_url to where it answers"
+        )
+        return ProviderUnavailable(message, kind=kind, is_repeatable=False)
+    if status in _NOT_HERE_STATUS:
+        # What is asked for is not to be had here; another model may serve.
+        return ProviderUnavailable(message, kind=kind, is_repeatable=False)
+    return ProviderRejected(message, kind=kind)
 
 
 class _Told(aiohttp.BytesPayload):

@@ -24,9 +24,10 @@ from router.types import (
 )
 
 _COMMON = Quirks()
-_OURS = frozenset({"model", "messages", "stream", "stream_options", "request_id", ANTHROPIC}) | {
+OURS = frozenset({"model", "messages", "stream", "stream_options", "request_id", ANTHROPIC}) | {
     *ANTHROPIC_HEADERS
 }
+"""Fields that are not passed on: ours to say, or another wire's."""
 
 
 def request_body(model: str, request: ChatRequest, quirks: Quirks = _COMMON) -> dict[str, Any]:
@@ -42,7 +43,7 @@ def request_body(model: str, request: ChatRequest, quirks: Quirks = _COMMON) -> 
             kind="unsupported_reasoning",
         )
     body: dict[str, Any] = {
-        name: json.loads(value) for name, value in request.extra.items() if name not in _OURS
+        name: json.loads(value) for name, value in request.extra.items() if name not in OURS
     }
     body |= {"model": model, "messages": [_message(message) for message in request.messages]}
     optional: dict[str, Any] = {

@@ -6,6 +6,7 @@ import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 from router.settings.fields import Place
@@ -29,6 +30,7 @@ _IF_SHOWN = (
     "[[auth.keys]] (`scrimp key NAME --metrics` makes one for the page), or listen on 127.0.0.1"
 )
 _MAX_SOCKET_BYTES = 103  # of a path: the least that any system we know takes
+_INSTALL_LITELLM = "pip install 'scrimp[litellm]'"
 _ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):(?P<port>\d{1,5})")
 
 
@@ -209,6 +211,13 @@ def _check_url(place: Place, provider: ProviderTable, findings: Findings) -> Non
         if provider.base_url:
             findings.mistake(url, provider.base_url, "none for kind scripted", "remove it")
         return
+    if provider.kind == "litellm":
+        if find_spec("litellm") is None:
+            findings.mistake(
+                (*place, "kind"), "litellm", "a library that is installed", _INSTALL_LITELLM
+            )
+        if not provider.base_url:
+            return
     try:
         parts = urlsplit(provider.base_url)
         is_fine = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

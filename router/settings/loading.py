@@ -52,6 +52,8 @@ _BUILT_IN_MODELS: Final = {"gpt-4o": ModelTable(), "gpt-4o-mini": ModelTable()}
 _SEES: Final = re.compile(
     r"(.*/)?(gpt-4o|gpt-4\.1|gpt-5|o[134](-|$)|claude-|gemini-|pixtral|chatgpt-)"
 )
+_WITHOUT_HOME: Final = ("scripted", "litellm")
+"""Kinds of providers that have no address or key of their own."""
 
 
 def load(
@@ -148,8 +150,13 @@ def _completed(file: SettingsFile, path: Path | None) -> SettingsFile:
 
 
 def _with_address(name: str, provider: ProviderTable) -> ProviderTable:
-    if provider.kind == "scripted":
-        return provider.model_copy(update={"api_key_env": provider.api_key_env or ""})
+    if provider.kind in _WITHOUT_HOME:
+        return provider.model_copy(
+            update={
+                "api_key_env": provider.api_key_env or "",
+                "base_url": provider.base_url.rstrip("/"),
+            }
+        )
     kind = provider.kind or _kind(name, provider.base_url)
     home, usual = WIRES[kind]
     url = (provider.base_url or home).rstrip("/")

@@ -312,7 +312,7 @@ class RoutingTable(Table):
 class ProviderTable(Table):
     """``[providers.NAME]``; see ``values.Provider``."""
 
-    kind: Literal["openai", "anthropic", "gemini", "scripted"] | None = None
+    kind: Literal["openai", "anthropic", "gemini", "litellm", "scripted"] | None = None
     base_url: str = ""
     api_key_env: str | None = None
     api_key_envs: dict[str, Weight] = {}

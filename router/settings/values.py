@@ -89,8 +89,10 @@ class Provider:
     """An upstream.
 
     Attributes:
-        kind: the wire protocol: ``openai``, ``anthropic``, ``gemini`` or ``scripted``.
-        base_url: without a slash at its end; empty for ``scripted``.
+        kind: the wire protocol: ``openai``, ``anthropic``, ``gemini``, ``litellm`` (whatever that
+            library speaks) or ``scripted``.
+        base_url: without a slash at its end; empty for ``scripted``, and for ``litellm`` where it
+            knows the address itself.
         keys: at least one; where several are set, those that are not are left out.
         prices_from: id of a ``genai-prices`` provider whose prices hold; empty: found by base_url.
         max_connections: calls at once, over all its models and keys.

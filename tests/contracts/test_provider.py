@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import pytest
 import pytest_asyncio
 from aiohttp import web
+from fakes_litellm import FakeLitellm
 from fakes_requests import chat
 from fakes_upstream import (
     KEY,
@@ -44,6 +45,7 @@ from router.ports import ModelCall, StreamingProvider
 from router.providers.anthropic import AnthropicProvider
 from router.providers.gemini import GeminiProvider
 from router.providers.http import read_retry_after
+from router.providers.litellm import LitellmProvider
 from router.providers.openai import OpenAIProvider
 from router.providers.scripted import ScriptedProvider
 from router.types import (
@@ -110,8 +112,8 @@ class ScriptedRig:
 class OpenAIRig:
     """The adapter over HTTP, with an upstream that speaks both forms."""
 
-    def __init__(self, upstream: UpstreamServer, provider: OpenAIProvider) -> None:
-        self.provider: StreamingProvider = provider
+    def __init__(self, upstream: UpstreamServer, provider: StreamingProvider) -> None:
+        self.provider = provider
         self._upstream = upstream
 
     def will_say(self, text: str) -> None:
@@ -171,7 +173,7 @@ class ForeignRig:
         self._upstream.next(json_of({"error": {"message": "no", "type": "some_error"}}, status))
 
 
-@pytest_asyncio.fixture(params=["scripted", "openai", "anthropic", "gemini"])
+@pytest_asyncio.fixture(params=["scripted", "openai", "anthropic", "gemini", "litellm"])
 async def rig(
     request: pytest.FixtureRequest, upstream: UpstreamServer, openai: OpenAIProvider
 ) -> AsyncIterator[Rig]:
@@ -183,6 +185,9 @@ async def rig(
         "openai": lambda: OpenAIRig(upstream, openai),
         "anthropic": lambda: ForeignRig(upstream, anthropic, anthropic_message, anthropic_events),
         "gemini": lambda: ForeignRig(upstream, gemini, gemini_response, gemini_chunks),
+        "litellm": lambda: OpenAIRig(
+            upstream, LitellmProvider(upstream.url, lambda: KEY, load=FakeLitellm)
+        ),
     }
     yield rigs[request.param]()
     await anthropic.close()

@@ -182,6 +182,7 @@ BAD: dict[str, tuple[Change, str]] = {
         lambda r: setattr(r.messages[0].parts[0], "extra_json", "[1]"),
         "messages[0].parts[0].extra_json is '[1]', expected a JSON object",
     ),
+    "extra empty": (with_extra(""), "extra_json['x'] is empty, expected JSON"),
     "extra broken": (with_extra("{'a': 1}"), "extra_json['x'] is not JSON"),
     "extra with NUL": (
         lambda r: r.extra_json.update({"{x}": "a\0"}),

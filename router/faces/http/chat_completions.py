@@ -132,8 +132,8 @@ class _Chunks:
         if answer.refusal:
             sent += self._chunk({"refusal": answer.refusal})
         for choice in _further_choices(answer):
-            message = dict(choice.get("message") or {})
-            if message.get("tool_calls"):
+            message = dict(choice["message"])
+            if isinstance(message.get("tool_calls"), list):
                 message["tool_calls"] = _indexed(message["tool_calls"])
             sent += self._chunk(
                 message,
@@ -219,7 +219,7 @@ def _tool_call(call: ToolCall) -> dict[str, Any]:
 
 
 def _indexed(calls: Any) -> list[dict[str, Any]]:  # noqa: ANN401  as a provider gave them
-    return [{"index": n, **call} for n, call in enumerate(calls)]
+    return [{"index": n, **call} for n, call in enumerate(calls) if isinstance(call, dict)]
 
 
 def _logprobs(answer: Answer) -> Any:  # noqa: ANN401  as a provider gave them
@@ -227,7 +227,13 @@ def _logprobs(answer: Answer) -> Any:  # noqa: ANN401  as a provider gave them
 
 
 def _further_choices(answer: Answer) -> Iterator[dict[str, Any]]:
-    """Yield choices 2..n as the provider gave them, each with its index."""
+    """Yield choices 2..n as the provider gave them, each with its index and a message.
+
+    An app may have handed the answer back, so that what is no choice is passed over.
+    """
     given = json.loads(answer.extra_choices_json) if answer.extra_choices_json else ()
-    for n, choice in enumerate(given, start=1):
-        yield {"logprobs": None, **choice, "index": n}
+    for n, choice in enumerate(given if isinstance(given, list) else (), start=1):
+        if isinstance(choice, dict):
+            message = choice.get("message")
+            said = message if isinstance(message, dict) else {}
+            yield {"logprobs": None, **choice, "index": n, "message": said}

@@ -217,7 +217,8 @@ def _items(done: Done) -> list[dict[str, Any]]:
 def _part(answer: Answer) -> dict[str, Any]:
     if answer.refusal and not answer.text:
         return {"type": "refusal", "refusal": answer.refusal}
-    logprobs = json.loads(answer.logprobs_json) if answer.logprobs_json else {}
+    found = json.loads(answer.logprobs_json) if answer.logprobs_json else {}
+    logprobs = found if isinstance(found, dict) else {}
     return {
         "type": "output_text",
         "text": answer.text,

@@ -35,7 +35,7 @@ from router.faces.http.words import PREFIX, check_user, read_words, report_heade
 from router.faces.keys import Access
 from router.faces.listening import ConnectionLimits, Listening, listen
 from router.faces.tls import Tls
-from router.faces.wire import read_answer, read_usage
+from router.faces.wire import kept_answer, read_usage
 from router.gateway import Answered, Begun, Event
 from router.ledger.types import RequestKey
 from router.once import Once, Replayed
@@ -349,7 +349,7 @@ def _done(event: Answered | Replayed) -> Done:
             "this request id was used before with no-store, so its answer is gone; send a new id",
         )
     usage = read_usage(kept.report.usage) if kept.report.HasField("usage") else None
-    return Done(answer=read_answer(kept.answer), usage=usage, report=kept.report)
+    return Done(answer=kept_answer(kept.answer), usage=usage, report=kept.report)
 
 
 async def listen_http(face: HttpFace, settings: Settings, tls: Tls | None = None) -> Listening:
