@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
+import logging
 import os
 import re
 import time
@@ -36,6 +37,7 @@ _PASSED: Final = frozenset(
     | {"top_k", "verbosity", "web_search_options"}
 )
 """Fields beside the modelled ones that say something to a model, and nothing to litellm."""
+_LOGGERS: Final = ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy")
 _PREFIX: Final = re.compile(r"^(litellm\.)?\w+Error: (\w+Exception - )?")
 _NO_PARAMETER: Final = "UnsupportedParamsError"
 
@@ -53,6 +55,8 @@ def library() -> Any:  # noqa: ANN401  a module without types
         if error.name != "litellm":
             raise
         raise ImportError(f'kind = "litellm" needs the library: {INSTALL}') from error
+    for name in _LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # errors and debugging quote prompts
     litellm.telemetry = False
     litellm.suppress_debug_info = True
     litellm.drop_params = False  # what a provider lacks is refused, so that another one is asked

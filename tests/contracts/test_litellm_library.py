@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 
 import pytest
@@ -51,6 +52,23 @@ async def test_an_answer_comes_with_its_usage(
     assert done.usage == USAGE
     assert upstream.seen[-1].authorization == f"Bearer {KEY}"
     assert upstream.seen[-1].body["model"] == "m"
+
+
+async def test_the_library_writes_nothing_into_the_log(
+    upstream: UpstreamServer,
+    provider: LitellmProvider,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Its lines may quote prompts and keys, above all where a call fails."""
+    upstream.next(json_of({"error": {"message": f"no such key: {KEY}"}}, 400))
+
+    with caplog.at_level(logging.DEBUG), pytest.raises(ProviderRejected):
+        await provider.complete(call("openai/m"))
+
+    written = caplog.text + "".join(capsys.readouterr())
+    assert "volcanoes" not in written
+    assert KEY not in written
 
 
 @pytest.mark.parametrize(
