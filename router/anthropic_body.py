@@ -116,14 +116,14 @@ def _turn(value: object, field: str) -> Iterator[Message]:
         yield said
         return
     blocks = [mapping(one, f"{field}[{n}]") for n, one in enumerate(items(content, field))]
-    results = [
-        _result(block, f"{field}[{n}]")
-        for n, block in enumerate(blocks)
-        if block.get("type") == "tool_result"
-    ]
-    yield from results
     rest = [block for block in blocks if block.get("type") != "tool_result"]
-    if rest or own or not blocks:
+    n_results = len(blocks) - len(rest)
+    for n, block in enumerate(blocks):
+        if block.get("type") == "tool_result":
+            n_results -= 1
+            is_end = n_results == 0 and not rest
+            yield _result(block, f"{field}[{n}]", own if is_end else {})
+    if rest or not blocks:
         yield _spoken(role, rest, own, field)
 
 
@@ -166,7 +166,7 @@ def _call(block: Body, field: str) -> ToolCall:
     )
 
 
-def _result(block: Mapping[str, Any], field: str) -> Message:
+def _result(block: Mapping[str, Any], field: str, of_turn: Body) -> Message:
     parts = _parts(block.get("content"), f"{field}.content")
     if block.get("is_error") and not parts:
         parts = (Part(text="The tool failed."),)
@@ -177,7 +177,7 @@ def _result(block: Mapping[str, Any], field: str) -> Message:
         role=Role.TOOL,
         parts=parts,
         tool_call_id=text(block.get("tool_use_id"), f"{field}.tool_use_id"),
-        extra_json=_own(own),
+        extra_json=_own(own | _of_turn(of_turn)),
     )
 
 

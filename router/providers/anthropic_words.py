@@ -153,7 +153,8 @@ def _blocks(message: Message) -> list[Block]:
     blocks = [_block(part) for part in message.parts if part.media_type or part.text]
     if message.role is Role.TOOL:
         result: Block = {"type": "tool_result", "tool_use_id": message.tool_call_id}
-        return [_own(message.extra_json) | result | ({"content": blocks} if blocks else {})]
+        own = {name: one for name, one in _own(message.extra_json).items() if name != "turn"}
+        return [own | result | ({"content": blocks} if blocks else {})]
     calls = [_call(call) for call in message.tool_calls]
     return _in_order(message, (_thoughts(message), blocks, calls))
 

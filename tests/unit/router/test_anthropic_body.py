@@ -11,7 +11,7 @@ from router.anthropic_body import read_body
 from router.partition import split
 from router.providers import anthropic_words as anthropic
 from router.providers import openai_words as openai
-from router.types import Attribution, ChatRequest, Share
+from router.types import Attribution, ChatRequest, Role, Share
 
 DOCUMENT = {"type": "text", "media_type": "text/plain", "data": "Lava is molten rock."}
 PDF = {"type": "base64", "media_type": "application/pdf", "data": "AAAA"}
@@ -110,6 +110,15 @@ def test_every_unknown_field_reaches_anthropic_where_it_stood() -> None:
         {"type": "text", "text": "The tool failed."}
     ]
     assert sent == expected
+
+
+def test_a_turn_of_results_ends_with_one_whatever_it_holds() -> None:
+    """What is said of the turn makes no further message, and goes where it stood."""
+    turn = {"role": "user", "content": TURNS[2]["content"][:2], "x_turn": 1}
+    request = read_all(BODY | {"messages": [*TURNS[:2], turn]})
+
+    assert request.messages[-1].role is Role.TOOL
+    assert anthropic.request_body("m", request)["messages"][-1]["x_turn"] == 1
 
 
 def _without(value: Any, name: str) -> Any:
