@@ -73,4 +73,4 @@ run: setup  ## start the service on embedded defaults
 	$(BIN)/scrimp serve
 
 clean:  ## remove what was built
-	rm -rf $(VENV) $(AUDIT) .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz build dist .demo
+	rm -rf $(VENV) $(AUDIT) .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz .schemathesis build dist .demo
