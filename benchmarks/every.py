@@ -117,7 +117,7 @@ def _routes() -> list[Job]:
 
 
 def _lookups() -> list[Job]:
-    words = ("lookup", "{data}/cache/groups_qqp.jsonl.gz", "--entries", "20000")
+    words = ("lookup", "{data}/cache/groups_qqp.jsonl.gz", "--entries", "100000")
     return [Job(name="lookup-groups_qqp", words=words)]
 
 
