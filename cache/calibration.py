@@ -25,7 +25,7 @@ import math
 import struct
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import takewhile
 
@@ -67,6 +67,9 @@ class Observation:
         traits: how the two texts differ (``cache.traits``).
         source: how it became known.
         at_s: seconds since the epoch.
+        line_id: the request it was learned from; empty: unknown.
+        entry_id: whose answer it is about; 0: unknown.
+        texts_at_s: when the older of the two texts came; 0: at ``at_s``.
     """
 
     p_right: float
@@ -75,6 +78,9 @@ class Observation:
     traits: tuple[str, ...] = ()
     source: Source = Source.AUDIT
     at_s: float = 0.0
+    line_id: str = field(default="", compare=False)
+    entry_id: int = field(default=0, compare=False)
+    texts_at_s: float = field(default=0.0, compare=False)
 
     def __post_init__(self) -> None:
         """Check the bounds.

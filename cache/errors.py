@@ -12,6 +12,7 @@ CacheError
    ├ FolderLocked       another process works in it
    ├ DatabaseForeign    an SQLite file, but not this one
    ├ DatabaseTooNew     written by a later scrimp
+   ├ SealMismatch       encrypted with another key, or not as the settings say
    └ DatabaseCorrupt    not readable as what it was
 """
 
@@ -64,6 +65,10 @@ class DatabaseForeign(OpenRefused):
 
 class DatabaseTooNew(OpenRefused):
     """The database's schema is later than this version knows; it is left untouched."""
+
+
+class SealMismatch(OpenRefused):
+    """The database is encrypted with a key that is not there, or plain where a key is set."""
 
 
 class DatabaseCorrupt(OpenRefused):

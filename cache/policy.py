@@ -63,6 +63,11 @@ _MEMORY_CHARS = 1_000
 _short_facts = lru_cache(maxsize=2_048)(facts_of)
 
 
+def forget_facts() -> None:
+    """Forget the texts whose facts are remembered."""
+    _short_facts.cache_clear()
+
+
 class Wording:
     """A canonical text with what the decision wants to know of it, worked out when first asked.
 

@@ -153,6 +153,16 @@ class EntryStore(Protocol):
         The last ``MOST_REFUTED`` pairs are kept, whatever becomes of the entries.
         """
 
+    async def tend(self, now_s: float) -> None:
+        """Keep what was removed from resting where it was; call it every second or so."""
+
+    async def free(self, now_s: float) -> bool:
+        """Leave nothing of what was removed before, anywhere; may take seconds.
+
+        Returns:
+            False: somebody reads just now, and the next ``tend`` that finds nobody ends it.
+        """
+
     def refuted(self) -> Iterator[Marks]:
         """Yield every refuted pair, oldest first."""
 

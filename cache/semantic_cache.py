@@ -20,7 +20,15 @@ from cache.catalog import matches
 from cache.errors import CacheError, EntryRefused
 from cache.near import find_near
 from cache.normalize import canonical
-from cache.policy import JUDGE_ALL, Candidate, Decision, Question, WordingVerifier, decide
+from cache.policy import (
+    JUDGE_ALL,
+    Candidate,
+    Decision,
+    Question,
+    WordingVerifier,
+    decide,
+    forget_facts,
+)
 from cache.ports import Encoder, EntryStore, PairVerifier, StoredEntry, VectorIndex
 from cache.refutations import marks_of
 from cache.shelf import Shelf, refusal
@@ -59,6 +67,8 @@ class SemanticCache:
         store: keeps entries.
         bounds: how much may be held.
         clock: seconds since the epoch.
+        keep_s: for how many seconds at most a namespace's entries are kept, whatever they were
+            stored with; None: their TTL decides alone.
     """
 
     def __init__(
@@ -69,13 +79,14 @@ class SemanticCache:
         store: EntryStore,
         bounds: Bounds,
         clock: Callable[[], float],
+        keep_s: Callable[[str], float] | None = None,
     ) -> None:
         self._encoder = encoder
         self._verifier = verifier or WordingVerifier()
         self._store = store
         self._bounds = bounds
         self._clock = clock
-        self._shelf = Shelf(encoder, index, store, bounds)
+        self._shelf = Shelf(encoder, index, store, bounds, keep_s)
         self._upkeep = Upkeep(self._shelf, encoder, store, clock)
         self._storing: dict[asyncio.Task[Head], list[Selector]] = {}
         self._n_stored = self._n_replaced = self._n_invalidated = 0
@@ -254,6 +265,19 @@ class SemanticCache:
                 await asyncio.sleep(0)
             await self._upkeep.remove_hidden()
         return Invalidation(n_entries=len(ids), ids=tuple(ids))
+
+    async def free(self) -> bool:
+        """Leave nothing of what was removed before in the store's files; may take seconds.
+
+        Returns:
+            False: a reader is at work, and the background ends it.
+
+        Raises:
+            StoreUnavailable: it is still to be done; the background tries again.
+        """
+        await self._upkeep.remove_hidden()
+        forget_facts()
+        return await self._store.free(self._clock())
 
     async def sweep(self) -> int:
         """Remove what has expired now; the background does so by itself. Returns how many."""

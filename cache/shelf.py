@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from cache.catalog import Catalog
 from cache.errors import IndexFailed
@@ -25,7 +26,12 @@ class Shelf:
     """The entries as lookups see them. Changed on the event loop, read by any thread."""
 
     def __init__(
-        self, encoder: Encoder | None, index: VectorIndex, store: EntryStore, bounds: Bounds
+        self,
+        encoder: Encoder | None,
+        index: VectorIndex,
+        store: EntryStore,
+        bounds: Bounds,
+        keep_s: Callable[[str], float] | None = None,
     ) -> None:
         self.catalog = Catalog()
         self.index = index
@@ -39,11 +45,13 @@ class Shelf:
         self._unseen = str if encoder is None else encoder.unseen  # without eyes all is unseen
         self._store = store
         self._bounds = bounds
+        self._keep_s = keep_s
 
     def load(self, now_s: float) -> None:
         """Fill the empty shelf from the store. Slow: call it off the event loop, before use."""
         with _no_collection():
-            for head, text in self._store.heads():
+            for stored, text in self._store.heads():
+                head = self._kept_shorter(stored)
                 gone = head.id if head.expires_at_s <= now_s else self.catalog.add(head, text)
                 if gone is not None:
                     self.unremoved.add(gone)
@@ -51,6 +59,13 @@ class Shelf:
             self._make_room(0, now_s, n_entries=0)
             if self._encoder is not None:
                 self._load_index(self._encoder.encoder_id)
+
+    def _kept_shorter(self, head: Head) -> Head:
+        """Return a head that ends when its namespace's bound of today says so."""
+        if self._keep_s is None:
+            return head
+        ends_at_s = head.created_at_s + self._keep_s(head.namespace)
+        return head if head.expires_at_s <= ends_at_s else replace(head, expires_at_s=ends_at_s)
 
     def show(self, head: Head, text: str, answer: bytes, embedding: Embedding | None) -> bool:
         """Make a stored entry visible; tell whether another one gave way to it, or it to one."""

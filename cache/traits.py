@@ -9,6 +9,7 @@ holds for the pairs alike, and for those alone.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from difflib import SequenceMatcher
 
 from cache.lexicon import FUNCTION_WORDS
@@ -56,6 +57,11 @@ def traits_of_pair(stored: str, asked: str) -> tuple[str, ...]:
     if n_changed > max(3, len(one) // 2):
         return ("far",)
     return tuple(found)[:_MAX_TRAITS] or ("form",)
+
+
+def wordless(traits: Sequence[str]) -> tuple[str, ...]:
+    """Return the traits that name no word of a text."""
+    return tuple(trait for trait in traits if not trait.startswith(("slot:", "words:")))
 
 
 def _of_span(mine: list[str], theirs: list[str], before: str) -> list[str]:

@@ -75,6 +75,7 @@ class Upkeep:
             self.n_expired += n
             await asyncio.sleep(0)
         await self.remove_hidden()
+        await self._store.tend(self._clock())
         return n_expired
 
     async def remove_hidden(self) -> None:

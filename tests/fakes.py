@@ -188,6 +188,13 @@ class MemoryEntryStore:
                 e = self._entries[entry_id]
                 self._entries[entry_id] = MemoryEntry(e.head, e.text, e.answer, one, encoder_id)
 
+    async def tend(self, now_s: float) -> None:
+        """Do nothing: what is removed is gone."""
+
+    async def free(self, now_s: float) -> bool:
+        """Do nothing: what is removed is gone."""
+        return True
+
     async def refute(self, stored: bytes, asked: bytes) -> None:
         self._check()
         self._refuted.setdefault((stored, asked))

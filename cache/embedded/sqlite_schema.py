@@ -8,7 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cache.errors import DatabaseCorrupt, DatabaseForeign, DatabaseTooNew, StoreUnavailable
+from cache.embedded.vault import PLAIN, Vault, lend
+from cache.errors import (
+    DatabaseCorrupt,
+    DatabaseForeign,
+    DatabaseTooNew,
+    SealMismatch,
+    StoreUnavailable,
+)
 
 Migration = Callable[[sqlite3.Connection], None]
 """One step from schema n to n + 1, inside a transaction that it neither begins nor ends."""
@@ -27,6 +34,35 @@ def statements(*sql: str) -> Migration:
     return step
 
 
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A column whose values are sealed; see ``cache.embedded.vault``.
+
+    Attributes:
+        table: its table.
+        column: its name.
+        of: the SQL expression of what a row belongs to.
+        is_text: it takes TEXT only.
+        rows: which rows, as an SQL condition.
+    """
+
+    table: str
+    column: str
+    of: str
+    is_text: bool = False
+    rows: str = "1"
+
+    @property
+    def resealed(self) -> str:
+        """The statement that seals anew what is there."""
+        where = f"'{self.table}.{self.column}', {self.of}"
+        seal = "seal_text" if self.is_text else "seal"
+        return (
+            f"UPDATE {self.table} SET {self.column} = "
+            f"{seal}(unseal({self.column}, {where}), {where}) WHERE {self.rows}"
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schema:
     """What a database file is for, and every step that led to its present form.
@@ -35,11 +71,14 @@ class Schema:
         name: what people call it in messages, e.g. "scrimp cache".
         application_id: written into the file's header; 32-bit, not 0, unique per purpose.
         migrations: step n leads from ``user_version`` n to n + 1; only ever appended to.
+        sealed: the columns that hold texts, and what is made of texts; where there are any, the
+            database has a table ``seals`` and a table ``upkeep`` (``SEALS``, ``UPKEEP``).
     """
 
     name: str
     application_id: int
     migrations: Sequence[Migration]
+    sealed: Sequence[Sealed] = ()
 
     @property
     def version(self) -> int:
@@ -47,8 +86,29 @@ class Schema:
         return len(self.migrations)
 
 
-def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+SEALS = """
+CREATE TABLE seals (                       -- the keys that values may be sealed with; none: plain
+    key_id BLOB PRIMARY KEY, probe BLOB NOT NULL
+) WITHOUT ROWID
+"""
+
+UPKEEP = """
+CREATE TABLE upkeep (                      -- one row
+    rewritten_at_s REAL NOT NULL           -- when the file was last freed of what was deleted;
+                                           -- -1: never, 0: it is to be, whatever the settings say
+)
+"""
+
+_PROBE = "scrimp"
+
+
+def connect(path: Path, *, read_only: bool = False, vault: Vault = PLAIN) -> sqlite3.Connection:
     """Open a connection in autocommit mode that any one thread at a time may use.
+
+    Args:
+        path: the file; it exists.
+        read_only: nothing can be written.
+        vault: what its statements seal and unseal with.
 
     Raises:
         sqlite3.Error: as it comes.
@@ -63,11 +123,22 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
         cached_statements=256,
     )
     connection.execute("PRAGMA foreign_keys = ON")
+    lend(vault, connection)
     return connection
 
 
-def open_database(path: Path, schema: Schema, *, synchronous: str = "NORMAL") -> sqlite3.Connection:
+def open_database(
+    path: Path, schema: Schema, *, synchronous: str = "NORMAL", vault: Vault | None = PLAIN
+) -> sqlite3.Connection:
     """Open or create the file for writing: checked, migrated, in WAL mode, readable by its owner.
+
+    What is deleted is overwritten; see ``cache.embedded.tidying`` for what that leaves.
+
+    Args:
+        path: the file.
+        schema: what it is.
+        synchronous: as SQLite has it.
+        vault: what is sealed with; None: whoever opens it sees to that.
 
     SQLite gives its ``-wal`` and ``-shm`` files the mode of the main file, so that they are
     owner-only too.
@@ -76,12 +147,13 @@ def open_database(path: Path, schema: Schema, *, synchronous: str = "NORMAL") ->
         DatabaseForeign: the file belongs to another program or purpose.
         DatabaseTooNew: the file's schema is later than ours.
         DatabaseCorrupt: the file can not be read as a database.
+        SealMismatch: it is sealed with a key that is not there, or not at all.
         StoreUnavailable: it can not be opened or written now.
     """
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         path.chmod(0o600)
-        connection = connect(path)
+        connection = connect(path, vault=vault or PLAIN)
     except (OSError, sqlite3.Error) as error:
         raise StoreUnavailable(
             f"{path} can not be opened for writing ({error}); check the folder's owner and rights"
@@ -90,7 +162,10 @@ def open_database(path: Path, schema: Schema, *, synchronous: str = "NORMAL") ->
         _check_identity(connection, path, schema)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
+        connection.execute("PRAGMA secure_delete = ON").fetchall()
         _migrate(connection, schema)
+        if schema.sealed and vault is not None:
+            _adopt_key(connection, path, schema, vault)
     except sqlite3.Error as error:
         connection.close()
         raise _open_error(path, schema, error) from error
@@ -141,6 +216,66 @@ def _check_identity(connection: sqlite3.Connection, path: Path, schema: Schema) 
             f"{path} has schema {version}, this version of scrimp knows {schema.name} schemas up "
             f"to {schema.version}; start the newer scrimp, or choose another data folder"
         )
+
+
+def check_seals(connection: sqlite3.Connection, path: Path, vault: Vault) -> set[bytes]:
+    """Return the names of the keys that a database is sealed with; all of them are there.
+
+    Raises:
+        SealMismatch: one is missing; says what to do.
+    """
+    sealed = dict(connection.execute("SELECT key_id, probe FROM seals").fetchall())
+    missing = sorted(set(sealed) - set(vault.key_ids))
+    if missing and not vault.key_ids:
+        raise SealMismatch(
+            f"{path} is encrypted (with the key {missing[0].hex()}) and the settings name no key; "
+            f"set key_env or key_file under [encryption]"
+        )
+    if missing:
+        known = ", ".join(name.hex() for name in vault.key_ids)
+        raise SealMismatch(
+            f"{path} holds values encrypted with the key {missing[0].hex()}, and the settings have "
+            f"only {known}; add that key behind the new one until `scrimp encrypt` has run, or "
+            f"choose another data folder"
+        )
+    for name, probe in sealed.items():
+        vault.unseal(probe, "seals.probe", name)
+    return set(sealed)
+
+
+def _adopt_key(connection: sqlite3.Connection, path: Path, schema: Schema, vault: Vault) -> None:
+    """Check the keys, and note the first one before anything is sealed with it.
+
+    Raises:
+        SealMismatch: see ``check_seals``; also where what is there is plain, and a key is set.
+    """
+    sealed = check_seals(connection, path, vault)
+    if not vault.key_ids or vault.key_ids[0] in sealed:
+        return
+    if not sealed and holds_values(connection, schema):
+        raise SealMismatch(
+            f"{path} is not encrypted, and the settings name a key; run `scrimp encrypt`, which "
+            f"rewrites it, or leave key_env and key_file out of [encryption]"
+        )
+    note_key(connection, vault)
+
+
+def holds_values(connection: sqlite3.Connection, schema: Schema) -> bool:
+    """Tell whether anything is there that would be sealed, were there a key."""
+    return any(
+        connection.execute(
+            f"SELECT EXISTS (SELECT 1 FROM {one.table} WHERE {one.rows} AND "
+            f"length({one.column}) > 0)"
+        ).fetchone()[0]
+        for one in schema.sealed
+    )
+
+
+def note_key(connection: sqlite3.Connection, vault: Vault) -> None:
+    """Note that values may be sealed with the vault's first key."""
+    name = vault.key_ids[0]
+    probe = vault.seal(_PROBE, "seals.probe", name)
+    connection.execute("INSERT OR REPLACE INTO seals VALUES (?, ?)", (name, probe))
 
 
 def _migrate(connection: sqlite3.Connection, schema: Schema) -> None:

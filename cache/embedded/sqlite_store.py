@@ -21,12 +21,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from cache.embedded.sqlite_schema import (
+    SEALS,
+    UPKEEP,
     Schema,
+    Sealed,
     connect,
     corrupt,
     is_corruption,
@@ -34,9 +37,11 @@ from cache.embedded.sqlite_schema import (
     statements,
 )
 from cache.embedded.sqlite_writer import SqliteWriter
+from cache.embedded.tidying import Tidying, due_now
+from cache.embedded.vault import PLAIN, Vault
 from cache.errors import DatabaseCorrupt, EntryRefused, StoreUnavailable
 from cache.refutations import MOST_REFUTED, Marks, stored_mark
-from cache.types import Draft, Embedding, EntryId, Head, PartitionKey, Vector, Vectors
+from cache.types import Draft, Embedding, EntryId, Head, Vector, Vectors
 
 
 def _refutations_by_text(connection: sqlite3.Connection) -> None:
@@ -99,6 +104,19 @@ SCHEMA = Schema(
             ) STRICT, WITHOUT ROWID""",
         ),
         _refutations_by_text,
+        statements(
+            f"{SEALS.strip()}, STRICT",
+            f"{UPKEEP.strip()} STRICT",
+            "INSERT INTO upkeep VALUES (-1)",
+        ),
+    ),
+    sealed=(
+        Sealed("entries", "text", "partition", is_text=True),
+        Sealed("entries", "vector", "partition"),
+        Sealed("entries", "tokens", "partition"),
+        Sealed(
+            "answers", "answer", "(SELECT partition FROM entries WHERE entries.id = answers.id)"
+        ),
     ),
 )
 
@@ -106,21 +124,54 @@ _HEAD = (
     "id, partition, namespace, model, input_tokens, output_tokens, scores, user, conversation, "
     "tags, created_at_s, expires_at_s, n_bytes"
 )
-_HEADS = f"SELECT {_HEAD}, text FROM entries ORDER BY id"
-_ENTRY = f"SELECT {_HEAD}, text, tokens, answer FROM entries JOIN answers USING (id) WHERE id IN "
-_VECTORS = (
-    "SELECT id, vector FROM entries WHERE encoder = ? AND vector IS NOT NULL AND id > ? "
-    "ORDER BY id LIMIT ?"
-)
+_OPEN_TEXT = "unseal(text, 'entries.text', partition)"
+
+
+class _Sql(NamedTuple):
+    """The statements that touch what may be sealed."""
+
+    heads: str
+    entry: str
+    vectors: str
+    replaced: str
+    put: str
+    put_answer: str
+    embed: str
+
+
+def _statements(*, is_sealed: bool) -> _Sql:
+    """Return the statements; where nothing is sealed, without the calls that would do nothing."""
+
+    def opened(column: str) -> str:
+        return f"unseal({column}, 'entries.{column}', partition)" if is_sealed else column
+
+    def sealed(column: str, value: str = "?", of: str = "?2", by: str = "seal") -> str:
+        return f"{by}({value}, '{column}', {of})" if is_sealed else value
+
+    answer = "unseal(answer, 'answers.answer', partition)" if is_sealed else "answer"
+    vector, tokens = "entries.vector", "entries.tokens"
+    return _Sql(
+        heads=f"SELECT {_HEAD}, {opened('text')} FROM entries ORDER BY id",
+        entry=f"SELECT {_HEAD}, {opened('text')}, {opened('tokens')}, {answer} "
+        "FROM entries JOIN answers USING (id) WHERE id IN ",
+        vectors=f"SELECT id, {opened('vector')} FROM entries "
+        "WHERE encoder = ? AND vector IS NOT NULL AND id > ? ORDER BY id LIMIT ?",
+        replaced=f"DELETE FROM entries WHERE key = ? AND partition = ? AND {opened('text')} = ?",
+        put="INSERT INTO entries (key, partition, namespace, model, input_tokens, output_tokens, "
+        "scores, user, conversation, tags, created_at_s, expires_at_s, n_bytes, encoder, text, "
+        "vector, tokens) VALUES (?, ?2, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+        f"{sealed('entries.text', by='seal_text')}, {sealed(vector)}, {sealed(tokens)})",
+        put_answer=f"INSERT INTO answers VALUES (?, {sealed('answers.answer', '?3')})",
+        embed=f"UPDATE entries SET vector = {sealed(vector, of='partition')}, "
+        f"tokens = {sealed(tokens, of='partition')}, encoder = ? WHERE id = ?",
+    )
+
+
+_PLAIN_SQL, _SEALED_SQL = _statements(is_sealed=False), _statements(is_sealed=True)
+
 _UNEMBEDDED = (
     "SELECT id FROM entries WHERE encoder IS NOT NULL AND (encoder != ? OR vector IS NULL) "
     "ORDER BY id"
-)
-_REPLACED = "DELETE FROM entries WHERE key = ? AND partition = ? AND text = ?"
-_PUT = (
-    "INSERT INTO entries (key, partition, namespace, model, input_tokens, output_tokens, scores, "
-    "user, conversation, tags, created_at_s, expires_at_s, n_bytes, encoder, text, vector, tokens) "
-    "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 )
 _READ_AT_ONCE = 500
 _BULK = 4096
@@ -142,15 +193,27 @@ class SqliteEntryStore:
     Args:
         path: the database file.
         synchronous: "FULL" also survives power loss, at one fsync per commit.
+        vault: seals texts, vectors and answers.
+        rewrite_every_s: how often the file is freed of what was deleted; None: when asked for.
 
     Raises:
-        OpenRefused: the file is foreign, too new or damaged.
+        OpenRefused: the file is foreign, too new or damaged, or sealed otherwise.
         StoreUnavailable: the file can not be opened now.
     """
 
-    def __init__(self, path: Path, *, synchronous: Literal["NORMAL", "FULL"] = "NORMAL") -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        synchronous: Literal["NORMAL", "FULL"] = "NORMAL",
+        vault: Vault = PLAIN,
+        rewrite_every_s: float | None = None,
+    ) -> None:
         self.path = path
-        self.writer = SqliteWriter(path, SCHEMA, synchronous=synchronous)
+        self.writer = SqliteWriter(path, SCHEMA, synchronous=synchronous, vault=vault)
+        self._tidying = Tidying(self.writer, every_s=rewrite_every_s)
+        self._vault = vault
+        self._sql = _SEALED_SQL if vault.key_ids else _PLAIN_SQL
         self._own = threading.local()
         self._readers: list[sqlite3.Connection] = []
         self._readers_lock = threading.Lock()
@@ -162,8 +225,9 @@ class SqliteEntryStore:
             n_bytes = len(text.encode()) + len(draft.answer)
         except UnicodeEncodeError as error:
             raise EntryRefused(f"the text is no valid Unicode ({error.reason})") from error
+        keys, sql = text_keys(self._vault, draft.partition, text), self._sql
         row = (
-            _key(draft.partition, text),
+            keys[0],
             draft.partition,
             draft.namespace,
             draft.model,
@@ -182,9 +246,10 @@ class SqliteEntryStore:
         )
 
         def operation(connection: sqlite3.Connection) -> int:
-            connection.execute(_REPLACED, (row[0], draft.partition, text))
-            entry_id = connection.execute(_PUT, row).lastrowid
-            connection.execute("INSERT INTO answers VALUES (?, ?)", (entry_id, draft.answer))
+            for key in keys:
+                connection.execute(sql.replaced, (key, draft.partition, text))
+            entry_id = connection.execute(sql.put, row).lastrowid
+            connection.execute(sql.put_answer, (entry_id, draft.partition, draft.answer))
             return entry_id or 0
 
         entry_id = await self.writer.submit(operation)
@@ -223,18 +288,17 @@ class SqliteEntryStore:
         ]
 
         def operation(connection: sqlite3.Connection) -> None:
-            connection.executemany(
-                "UPDATE entries SET vector = ?, tokens = ?, encoder = ? WHERE id = ?", rows
-            )
+            connection.executemany(self._sql.embed, rows)
 
         await self.writer.submit(operation)
 
     async def refute(self, stored: bytes, asked: bytes) -> None:
         """Keep a refuted pair; beyond the bound the oldest go."""
+        hidden = self._vault.hide(stored), self._vault.hide(asked)
 
         def operation(connection: sqlite3.Connection) -> None:
             connection.execute(
-                "INSERT OR IGNORE INTO refutations (stored, asked) VALUES (?, ?)", (stored, asked)
+                "INSERT OR IGNORE INTO refutations (stored, asked) VALUES (?, ?)", hidden
             )
             connection.execute(
                 "DELETE FROM refutations WHERE id <= (SELECT max(id) FROM refutations) - ?",
@@ -245,7 +309,9 @@ class SqliteEntryStore:
 
     def refuted(self) -> Iterator[Marks]:
         """Yield every refuted pair, oldest first."""
-        yield from self._select("SELECT stored, asked FROM refutations ORDER BY id", ())
+        show = self._vault.show
+        for stored, asked in self._select("SELECT stored, asked FROM refutations ORDER BY id", ()):
+            yield show(stored), show(asked)
 
     def read(self, ids: Sequence[EntryId]) -> dict[EntryId, Entry]:
         """Return the entries that exist, whole."""
@@ -253,7 +319,7 @@ class SqliteEntryStore:
         for start in range(0, len(ids), _READ_AT_ONCE):
             wanted = ids[start : start + _READ_AT_ONCE]
             marks = ",".join("?" * len(wanted))
-            rows = self._select(f"{_ENTRY}({marks})", wanted)
+            rows = self._select(f"{self._sql.entry}({marks})", wanted)
             for row, scores in zip(rows, _scores_of(rows), strict=True):
                 *_, text, tokens, answer = row
                 found[row[0]] = Entry(_head(row, scores, {}), text, tokens or b"", answer)
@@ -263,7 +329,7 @@ class SqliteEntryStore:
         """Yield every head with its text, oldest first; one consistent view of the database."""
         same: dict[Any, Any] = {}
         try:
-            found = self._reader().execute(_HEADS)
+            found = self._reader().execute(self._sql.heads)
             while rows := found.fetchmany(_BULK):
                 for row, scores in zip(rows, _scores_of(rows), strict=True):
                     yield _head(row, scores, same), row[-1]
@@ -273,7 +339,7 @@ class SqliteEntryStore:
     def vectors(self, encoder_id: str) -> Iterator[tuple[list[EntryId], Vectors]]:
         """Yield the encoder's vectors in bulks of up to 4,096, as float32 of unit length."""
         last = 0
-        while rows := self._select(_VECTORS, (encoder_id, last, _BULK)):
+        while rows := self._select(self._sql.vectors, (encoder_id, last, _BULK)):
             ids = [row[0] for row in rows]
             try:
                 vectors = _unpack([row[1] for row in rows])
@@ -287,6 +353,15 @@ class SqliteEntryStore:
     def unembedded(self, encoder_id: str) -> list[EntryId]:
         """Return the entries that lack a vector of this encoder; reads every row."""
         return [row[0] for row in self._select(_UNEMBEDDED, (encoder_id,))]
+
+    async def tend(self, now_s: float) -> None:
+        """Keep what was removed from resting in the file; see ``EntryStore.tend``."""
+        await self._tidying.tend(now_s)
+
+    async def free(self, now_s: float) -> bool:
+        """Rewrite the file without what was removed; see ``EntryStore.free``."""
+        await self.writer.submit(due_now)
+        return await self._tidying.free(now_s)
 
     def quick_check(self) -> list[str]:
         """Return what SQLite finds wrong with the file; reads all of it."""
@@ -314,7 +389,7 @@ class SqliteEntryStore:
             with self._readers_lock:
                 if self._is_closed:
                     raise StoreUnavailable(f"{self.path.name} is closed")
-                connection = connect(self.path, read_only=True)
+                connection = connect(self.path, read_only=True, vault=self._vault)
                 self._readers.append(connection)
             self._own.connection = connection
         return connection
@@ -325,9 +400,28 @@ class SqliteEntryStore:
         return StoreUnavailable(f"{self.path.name} could not be read: {error}")
 
 
-def _key(partition: PartitionKey, text: str) -> int:
-    digest = blake2b(text.encode(), digest_size=8, key=partition[:64]).digest()
-    return int.from_bytes(digest, "big", signed=True)
+def text_keys(vault: Vault, partition: bytes, text: str) -> list[int]:
+    """Return the hashes that an entry's row may have, the one that new rows get first."""
+    data = text.encode()
+    digests = [
+        blake2b(data, digest_size=8, key=partition[:32] + key).digest() for key in vault.hash_keys
+    ]
+    return [int.from_bytes(digest, "big", signed=True) for digest in digests]
+
+
+def rehash(connection: sqlite3.Connection, opens: Vault, target: Vault) -> None:
+    """Make the hashes anew that depend on keys; texts can be opened still."""
+
+    def text_key(partition: bytes, text: str) -> int:
+        return text_keys(target, partition, text)[0]
+
+    def hidden(mark: bytes) -> bytes:
+        return target.hide(opens.show(mark))
+
+    connection.create_function("text_key", 2, text_key)
+    connection.create_function("hidden", 1, hidden)
+    connection.execute(f"UPDATE entries SET key = text_key(partition, {_OPEN_TEXT})")
+    connection.execute("UPDATE refutations SET stored = hidden(stored), asked = hidden(asked)")
 
 
 def _scores_of(rows: Sequence[Sequence[Any]]) -> list[tuple[float, ...]]:

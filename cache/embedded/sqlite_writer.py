@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from cache.embedded.sqlite_schema import Schema, open_database
+from cache.embedded.vault import PLAIN, Vault
 from cache.errors import StoreOverloaded, StoreUnavailable
 
 T = TypeVar("T")
@@ -54,6 +55,7 @@ class _Queued:
 
     operation: Operation[Any]
     future: asyncio.Future[Any] | None
+    is_apart: bool = False
     result: Any = None
     error: BaseException | None = None
 
@@ -86,9 +88,10 @@ class SqliteWriter:
         linger_s: posted operations gather so long before they are committed, unless a submitted
             one comes along; spares a wake-up and a commit for each.
         on_failure: called in the writer's thread with the error of a posted operation.
+        vault: what statements seal and unseal with.
 
     Raises:
-        OpenRefused: the file is foreign, too new or damaged.
+        OpenRefused: the file is foreign, too new or damaged, or sealed otherwise.
         StoreUnavailable: the file can not be opened now.
     """
 
@@ -101,9 +104,10 @@ class SqliteWriter:
         max_waiting: int = 20_000,
         linger_s: float = 0.01,
         on_failure: Callable[[BaseException], None] | None = None,
+        vault: Vault = PLAIN,
     ) -> None:
         self.path = path
-        self._connection = open_database(path, schema, synchronous=synchronous)
+        self._connection = open_database(path, schema, synchronous=synchronous, vault=vault)
         self._max_waiting = max_waiting
         self._linger_s = linger_s
         self._on_failure = on_failure
@@ -131,8 +135,21 @@ class SqliteWriter:
             StoreUnavailable: the writer is closed; from the future: disk full, file locked or
                 damaged, and nothing of the operation was kept.
         """
+        return self._submit(operation, is_apart=False)
+
+    def apart(self, operation: Operation[T]) -> asyncio.Future[T]:
+        """Queue what runs outside of any transaction, after all that was queued before.
+
+        For what SQLite does in no transaction, as VACUUM; everything queued later waits for it.
+
+        Raises:
+            StoreOverloaded, StoreUnavailable: see ``submit``.
+        """
+        return self._submit(operation, is_apart=True)
+
+    def _submit(self, operation: Operation[T], *, is_apart: bool) -> asyncio.Future[T]:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._enqueue(_Queued(operation, future))
+        self._enqueue(_Queued(operation, future, is_apart))
         if not self._urgent.is_set():
             self._urgent.set()
         if not self._something.is_set():
@@ -212,13 +229,20 @@ class SqliteWriter:
 
     def _take(self) -> list[_Queued]:
         queue = self._queue
-        batch = [queue.popleft() for _ in range(min(len(queue), _MAX_BATCH))]
+        batch: list[_Queued] = []
+        while queue and len(batch) < _MAX_BATCH and not (batch and queue[0].is_apart):
+            batch.append(queue.popleft())
+            if batch[0].is_apart:
+                break
         if queue:
             self._urgent.set()  # a backlog does not linger
         return batch
 
     def _commit(self, batch: Sequence[_Queued]) -> None:
         """Run a batch in one transaction; when one operation fails, again with savepoints."""
+        if batch[0].is_apart:
+            batch[0].result = batch[0].operation(self._connection)
+            return
         if not self._try_together(batch):
             self._try_apart(batch)
 

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cache.embedded.sqlite_store import SqliteEntryStore
+from cache.embedded.vault import AesVault
 from cache.errors import EntryRefused
 from cache.ports import EntryStore
 from cache.types import Draft, EntryId, PartitionKey, Vector
@@ -20,6 +21,9 @@ HERE, THERE = PartitionKey(b"h" * 32), PartitionKey(b"t" * 32)
 MAKERS: dict[str, Callable[[Path], EntryStore]] = {
     "memory": lambda folder: MemoryEntryStore(),
     "sqlite": lambda folder: SqliteEntryStore(folder / "cache.sqlite3"),
+    "sealed": lambda folder: SqliteEntryStore(
+        folder / "cache.sqlite3", vault=AesVault([b"k" * 32])
+    ),
 }
 
 
@@ -168,3 +172,19 @@ async def test_every_head_has_its_own_scores(store: EntryStore) -> None:
     assert [head.scores for head in heads] == given
     assert [store.read([head.id])[head.id].head.scores for head in heads] == given
     assert [entry.head for entry in store.read([head.id for head in heads]).values()] == heads
+
+
+async def test_freeing_what_was_removed_harms_nothing(store: EntryStore) -> None:
+    """Entries, marks and ids are as before, and the next one is new."""
+    gone = await store.put(draft(), text="gone", encoder_id="e", now_s=1)
+    kept = await store.put(draft(), text="kept", encoder_id="e", now_s=1)
+    await store.refute(b"s" * 16, b"a" * 16)
+    await store.remove([gone.id])
+
+    assert await store.free(2.0)
+    await store.tend(3.0)
+
+    assert store.read([kept.id])[kept.id].text == "kept"
+    assert list(store.refuted()) == [(b"s" * 16, b"a" * 16)]
+    again = await store.put(draft(), text="gone", encoder_id="e", now_s=4)
+    assert again.id > kept.id > gone.id

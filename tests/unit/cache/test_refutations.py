@@ -65,4 +65,4 @@ async def test_what_an_older_schema_refuted_stays_refuted(tmp_path: Path) -> Non
         assert list(store.refuted()) == [marks_of("shop", "stored", "asked")]
     finally:
         store.close()
-    assert connect(path, read_only=True).execute("PRAGMA user_version").fetchone() == (3,)
+    assert connect(path, read_only=True).execute("PRAGMA user_version").fetchone() == (4,)
