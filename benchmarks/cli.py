@@ -30,6 +30,7 @@ SCENARIOS: Mapping[str, str] = {
     "faults": "an upstream that fails in ten ways: who is served, and do the books agree",
     "overhead": "what a call through the gateway costs more than a direct one, beside its peers",
     "lookup": "a near-duplicate look-up in a full cache, against the bare encoder",
+    "sealed": "what encryption at rest costs: stores, reads, look-ups, a start, as ratios",
     "audits": "simulated: how well audits measure errors, and how fast a trap is found",
     "demo": "a few thousand requests through a real client, and what they saved",
     "all": "all but demo on files of the data folder, results to benchmarks/results",

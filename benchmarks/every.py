@@ -47,7 +47,8 @@ def jobs() -> list[Job]:
     faults = Job(name="faults-2000", words=("faults", "--requests", "2000"))
     overhead = Job(name="overhead", words=("overhead",))
     measured = [*_pairs(), *_streams(), *_vcaches(), *_routes(), *_lookups()]
-    return [*measured, audits, faults, overhead, *_loads()]
+    sealed = Job(name="sealed-5000", words=("sealed", "--entries", "5000"))
+    return [*measured, audits, faults, sealed, overhead, *_loads()]
 
 
 def _pairs() -> list[Job]:
