@@ -42,6 +42,11 @@ def _stem(word: str) -> str:
     return word
 
 
+def forget_texts() -> None:
+    """Forget the texts whose words are remembered."""
+    _read.cache_clear()
+
+
 def overlap(one: str, two: str) -> tuple[float, ...]:
     """Return ``N_FEATURES`` numbers; the order of the texts makes no difference.
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from cache.embedded.vault import vault_of
 from router.settings import Settings, SettingsError, load
 
 
@@ -122,6 +123,24 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--data-folder", help="instead of the file's")
     export.set_defaults(run=_export_pairs)
 
+    erase = commands.add_parser(
+        "erase", help="erase what a user wrote or received; no service runs"
+    )
+    erase.add_argument("--user", required=True, help="as requests named them")
+    erase.add_argument("--namespace", default="", help="only there (default: everywhere)")
+    erase.add_argument("--dry-run", action="store_true", help="only count")
+    _add_config(erase)
+    erase.add_argument("--data-folder", help="instead of the file's")
+    erase.set_defaults(run=_erase)
+
+    encrypt = commands.add_parser(
+        "encrypt", help="rewrite the data with the first of the settings' keys; no service runs"
+    )
+    encrypt.add_argument("--off", action="store_true", help="rewrite them without encryption")
+    _add_config(encrypt)
+    encrypt.add_argument("--data-folder", help="instead of the file's")
+    encrypt.set_defaults(run=_encrypt)
+
     replay = commands.add_parser("replay", help="what past traffic would have saved")
     replay.add_argument("file", type=Path, help=".jsonl or .jsonl.gz: text, or OpenAI chat logs")
     _add_config(replay)
@@ -184,12 +203,11 @@ def _serve(args: argparse.Namespace) -> int:
 
     from cache.errors import CacheError
     from router.ledger.errors import LedgerError
+    from router.reticence import begin_logging
     from router.serve import serve_forever
     from router.settings.source import Source
 
-    logging.basicConfig(
-        level=args.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    begin_logging(args.log_level)
     settings = _settings(args)
     if settings is None:
         return 1
@@ -236,7 +254,8 @@ def _report(args: argparse.Namespace) -> int:
         since_ms=_since_ms(args.days),
         group_by=tuple(args.by),
     )
-    return report(settings.service.data_folder, query, args.json)
+    vault = vault_of(settings.data_keys.reveal())
+    return report(settings.service.data_folder, query, args.json, vault)
 
 
 def _since_ms(days: float | None) -> int | None:
@@ -306,11 +325,29 @@ def _config_file(args: argparse.Namespace) -> Path | None:
     return Path(stated) if stated else None
 
 
+def _erase(args: argparse.Namespace) -> int:
+    from router.commands.erase import erase
+
+    settings = _settings(args)
+    if settings is None:
+        return 1
+    return erase(settings, args.user, args.namespace, dry_run=args.dry_run)
+
+
+def _encrypt(args: argparse.Namespace) -> int:
+    from router.commands.encrypt import encrypt
+
+    settings = _settings(args)
+    return 1 if settings is None else encrypt(settings, is_off=args.off)
+
+
 def _export_pairs(args: argparse.Namespace) -> int:
     from router.commands.pairs import export
 
     settings = _settings(args)
-    return 1 if settings is None else export(settings.service.data_folder, args.file)
+    if settings is None:
+        return 1
+    return export(settings.service.data_folder, args.file, vault_of(settings.data_keys.reveal()))
 
 
 def _replay(args: argparse.Namespace) -> int:

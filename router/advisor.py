@@ -13,6 +13,7 @@ from cache.types import Draft, Embedding, PartitionKey
 from router.accounts import Delivered
 from router.audits import near_miss
 from router.decision import Decision
+from router.errors import UnknownNamespace
 from router.ledger.accounting import attempt_cost
 from router.ledger.errors import LedgerUnavailable
 from router.ledger.tickets import digest_of, new_token
@@ -20,6 +21,7 @@ from router.ledger.types import Attempt, LedgerLine, Ticket
 from router.once import Once, Replayed, Retries
 from router.pipeline import Kept, Pipeline
 from router.reuse import exact_only
+from router.settings.privacy import kept_s
 from router.stored_answer import pack
 from router.types import Answer, ChatRequest, Completion, Face, Routing, Usage
 
@@ -159,7 +161,7 @@ class Advisor:
         """
         pipeline = self._pipeline
         ticketed = replace(found, ticket=out)
-        key, kept = pipeline.kept(decision.request, once, ticketed)
+        key, kept = pipeline.kept(decision, once, ticketed)
         pipeline.metrics.observe(found.line)
         line = pipeline.audits.audit_line(found.line)
         ticket = _audit_ticket(decision, line, out, propensity)
@@ -181,7 +183,7 @@ class Advisor:
         ticketed = LookedUp(
             hit=looked_up.hit, line=looked_up.line, routing=looked_up.routing, ticket=out
         )
-        key, kept = pipeline.kept(decision.request, once, ticketed)
+        key, kept = pipeline.kept(decision, once, ticketed)
         pipeline.metrics.observe(looked_up.line)
         pipeline.on_routed(decision, looked_up.line)
         ticket = _ticket(decision, ticketed, out)
@@ -200,6 +202,10 @@ class Advisor:
         self._embeddings[ticket.digest] = embedding
         if len(self._embeddings) > _MAX_EMBEDDINGS:
             self._embeddings.popitem(last=False)
+
+    def forget(self) -> None:
+        """Forget what was made of prompts whose answers are still to come; it is made again."""
+        self._embeddings.clear()
 
     async def stop(self) -> None:
         """Wait for the answers that are being stored."""
@@ -239,7 +245,7 @@ class Advisor:
         ) as redemption:
             ticket = redemption.ticket
             model = returned.model or (ticket.models[0] if ticket.models else "")
-            kept = await self._keep(ticket, returned, model)
+            kept = await self._keep(ticket, returned, model, redemption.line.at_ms)
             line = pipeline.accountant.closed(
                 redemption.line,
                 model=model,
@@ -256,6 +262,17 @@ class Advisor:
             pipeline.conversations.note(line, returned.answer)
         return Stored(line=line, kept=kept)
 
+    def _ttl_s(self, ticket: Ticket, asked_at_ms: int) -> int:
+        """Return for how long an answer is kept: its prompt waited with the ticket already."""
+        try:
+            text_s = self._pipeline.settings.policy(ticket.namespace).text_s
+        except UnknownNamespace:  # its ticket is older than the settings
+            text_s = self._pipeline.settings.default_policy.text_s
+        if text_s is None:
+            return ticket.ttl_s
+        waited_s = (self._pipeline.now_ms() - asked_at_ms) / 1e3
+        return max(0, min(ticket.ttl_s, int(kept_s(text_s) - waited_s)))
+
     def _attempt(self, returned: Returned, model: str) -> Attempt:
         return Attempt(
             model=model,
@@ -266,7 +283,7 @@ class Advisor:
             wall_ms=returned.upstream_ms or 0.0,
         )
 
-    async def _keep(self, ticket: Ticket, returned: Returned, model: str) -> Kept:
+    async def _keep(self, ticket: Ticket, returned: Returned, model: str, asked_at_ms: int) -> Kept:
         if returned.answer is None:
             return Kept(reason="failed")
         if ticket.is_no_store:
@@ -285,7 +302,7 @@ class Advisor:
             model=model,
             input_tokens=usage.input_tokens if usage else None,
             output_tokens=usage.output_tokens if usage else None,
-            ttl_s=ticket.ttl_s,
+            ttl_s=self._ttl_s(ticket, asked_at_ms),
             embedding=self._embeddings.pop(ticket.digest, None),
             scores=ticket.scores,
             user=ticket.user,

@@ -13,7 +13,7 @@ import gc
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AsyncExitStack, ExitStack
 
 import numpy as np
@@ -21,6 +21,7 @@ import numpy as np
 from cache.embedded.faiss_index import FaissIndex
 from cache.embedded.folder import DataFolder
 from cache.embedded.sqlite_store import SqliteEntryStore
+from cache.embedded.vault import vault_of
 from cache.policy import WordingVerifier
 from cache.semantic_cache import SemanticCache
 from cache.types import Bounds, Miss, MissReason, OperatingPoint
@@ -39,12 +40,15 @@ from router.conversations import Conversations
 from router.decision import Decision
 from router.drift import Drift
 from router.embeddings import Embeddings
+from router.erasure import Eraser
 from router.errors import UnknownNamespace
 from router.exploring import Exploring
 from router.fallback import Adapters
+from router.forgotten import Forgotten
 from router.gateway import Gateway
 from router.learned import Learned
 from router.ledger.errors import LedgerError
+from router.ledger.retention import Retention
 from router.ledger.sqlite_ledger import SqliteLedger
 from router.ledger.types import FeedbackKind, FeedbackTaken, LedgerLine
 from router.lengths import Lengths
@@ -59,6 +63,7 @@ from router.providers.litellm import LitellmProvider
 from router.providers.openai import OpenAIProvider
 from router.providers.scripted import ScriptedProvider
 from router.settings import Calibrated, Key, NamespacePolicy, Settings
+from router.settings.privacy import kept_s, rewrite_every_s
 from router.terms import InUse, Lasting, fallback_of, terms_of
 from router.understand import Ask, Scorer, Understand, Understanding
 
@@ -101,9 +106,19 @@ class App:
         self._tasks: list[asyncio.Task[None]] = []
         with ExitStack() as opened:  # what is open is closed where a later part cannot be made
             self._folder = opened.enter_context(DataFolder(settings.service.data_folder))
-            self.ledger = SqliteLedger.open(self._folder.path, on_failure=self._ledger_failed)
+            vault, retention = vault_of(settings.data_keys.reveal()), retention_of(settings)
+            self.ledger = SqliteLedger.open(
+                self._folder.path,
+                on_failure=self._ledger_failed,
+                retention=retention,
+                vault=vault,
+            )
             opened.callback(self.ledger.close)
-            store = SqliteEntryStore(self._folder.file("cache.sqlite"))
+            store = SqliteEntryStore(
+                self._folder.file("cache.sqlite"),
+                vault=vault,
+                rewrite_every_s=retention.rewrite_every_s,
+            )
             opened.callback(store.close)
             encoder = self._load_encoder()
             self.embeddings = Embeddings(encoder)
@@ -116,6 +131,7 @@ class App:
                 verifier=verifier.verifier_id,
                 metrics=self.metrics,
                 now_s=now_s,
+                words_s=retention.words_s,
             )
             rules = RuleScorer(model.tiers) if model else RuleScorer()
             self.cache = SemanticCache(
@@ -129,6 +145,7 @@ class App:
                     hot_bytes=settings.cache.hot_bytes,
                 ),
                 now_s,
+                keep_s=retention.keep_s,
             )
             understand = Understand(
                 encoder,
@@ -146,6 +163,7 @@ class App:
             )
             opened.callback(self._batcher.shut)
             self._retries = Retries(self.ledger, self._now_ms)
+            self._forgotten = Forgotten(now_s)
             self.drift = Drift(
                 store=self.ledger,
                 calibrated=self._calibrated,
@@ -169,11 +187,20 @@ class App:
                 ledger=self.ledger,
                 metrics=self.metrics,
                 now_s=now_s,
+                forgotten=self._forgotten,
+            )
+            self.eraser = Eraser(
+                self.cache,
+                self.ledger,
+                now_s,
+                forget=self._forget,
+                relearn=self._relearn,
             )
             self._lasting = Lasting(
                 cache=self.cache,
                 ledger=self.ledger,
                 evidence=self.assurance,
+                eraser=self.eraser,
                 metrics=self.metrics,
                 retries=self._retries,
                 modes={},
@@ -202,6 +229,7 @@ class App:
                 ledger=self.ledger,
                 metrics=self.metrics,
                 now_s=now_s,
+                forgotten=self._forgotten,
             )
             first = terms_of(settings, self._lasting, fallback, self.audits)
             self.terms = InUse(first, self._lasting, self._adapters, self.audits)
@@ -275,6 +303,7 @@ class App:
             last_first.push_async_callback(self._batcher.close)
             last_first.callback(self.embeddings.close)
             last_first.push_async_callback(self._end_tasks)
+            last_first.push_async_callback(self.eraser.stop)
             last_first.push_async_callback(self.audits.stop)
             last_first.push_async_callback(self.exploring.stop)
             last_first.push_async_callback(self._retries.stop)
@@ -352,6 +381,15 @@ class App:
             is_adequate = kind is FeedbackKind.ADEQUATE
             self.learned.told(line.line_id, line.namespace, line.model, is_adequate=is_adequate)
 
+    def _forget(self, user: str, namespace: str, entries: Collection[int]) -> None:
+        self.advisor.forget()
+        self.learned.forget()
+        self._forgotten.forget(user, namespace, entries)
+
+    async def _relearn(self) -> None:
+        await self.assurance.relearn()
+        await self.learned.relearn()
+
     def _notice(self, part: str, consequence: str) -> None:
         _log.warning("degraded: %s: %s", part, consequence)
         self.metrics.degraded(part)
@@ -393,6 +431,19 @@ def build(
         OpenRefused, LedgerRefused: the data folder cannot be used; the message says what to do.
     """
     return App(settings, providers, now_s=now_s)
+
+
+def retention_of(settings: Settings) -> Retention:
+    """Return how long texts are kept; of namespaces that the settings do not know, as of others."""
+    default, policies = settings.default_policy, settings.policies
+    every_s = rewrite_every_s(iter((default, *policies.values())))
+    if every_s is None:
+        return Retention()
+
+    def keep_s(namespace: str) -> float:
+        return kept_s(policies.get(namespace, default).text_s)
+
+    return Retention(keep_s=keep_s, rewrite_every_s=every_s)
 
 
 def _by_rules(rules: Scorer, ask: Ask) -> Understanding:

@@ -22,8 +22,9 @@ from cache.calibration import (
     operating_point,
     positives_drift,
 )
+from cache.traits import wordless
 from cache.types import EXACT_ONLY, OperatingPoint, ReusePolicy
-from router.ledger.evidence import KEEP_S, Twin, keepable
+from router.ledger.evidence import KEEP_S, Kept, Twin, keepable
 from router.ledger.types import AssuranceReport, AssuranceState
 from router.metrics import Metrics
 from router.ports import EvidenceStore
@@ -40,6 +41,7 @@ _FEWEST_TWINS = 20
 _TRIM_AFTER = 1_000  # rows more than the window that a namespace may have in the file
 _RECENT_SHARE = 5  # a fifth of the window, the latest, is compared with the rest
 _RECENT_LEAST = 100
+_WORDS_CHECKED_S = 60.0
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +61,8 @@ class _Namespace:
     is_stale: bool = False
     judged_round: int = 0
     n_untrimmed: int = 0
+    words_checked_s: float = 0.0
+    reported_at_s: float = 0.0
 
     def drop_older_than(self, at_s: float) -> None:
         """Forget what is too old to count."""
@@ -66,6 +70,27 @@ class _Namespace:
             while kept and kept[0].at_s < at_s:
                 kept.popleft()
                 self.is_stale = True
+
+    def drop_words_older_than(self, at_s: float) -> None:
+        """Forget the words that came of texts so old; what was learned goes on to count."""
+        kept = [_without_old_words(one, at_s) for one in self.observations]
+        if any(one is not before for one, before in zip(kept, self.observations, strict=True)):
+            self.observations = deque(kept, maxlen=WINDOW)
+            self.is_stale = True
+        self.drop_unfounded_words()
+
+    def drop_unfounded_words(self) -> None:
+        """Let no trait be barred by words that no observation has any more."""
+        founded = {trait for one in self.observations for trait in one.traits}
+        report = self.report
+        if report is None:
+            return
+        plain = frozenset(wordless(report.barred))
+        barred = tuple(trait for trait in report.barred if trait in plain or trait in founded)
+        if barred != report.barred:
+            self.report = replace(report, barred=barred)
+            self.point = replace(self.point, barred=self.point.barred & frozenset(barred))
+            self.reported_at_s = 0.0
 
 
 class Assurance:
@@ -78,6 +103,7 @@ class Assurance:
             does not count.
         metrics: shows how namespaces stand.
         now_s: seconds since the epoch.
+        words_s: how long words of texts are kept with what was learned of them, by namespace.
     """
 
     def __init__(
@@ -88,7 +114,9 @@ class Assurance:
         verifier: str,
         metrics: Metrics,
         now_s: Callable[[], float],
+        words_s: Callable[[str], float] = lambda _: KEEP_S,
     ) -> None:
+        self._words_s = words_s
         self._store = store
         self._prior = prior
         self._verifier = verifier
@@ -114,6 +142,38 @@ class Assurance:
                 state.target = kept.report.target
                 state.point = _point_of(kept.report)
                 self._metrics.assured(kept.report)
+            self._drop_words(name, state)
+
+    async def relearn(self) -> None:
+        """Take the evidence up anew from where it is kept, as words were erased there.
+
+        Raises:
+            LedgerUnavailable: the file cannot be read.
+        """
+        known = await self._store.evidence(self._verifier, self._now_s())
+        for name, state in self._namespaces.items():
+            kept = known.get(name, Kept())
+            state.observations = deque(kept.observations, maxlen=WINDOW)
+            state.twins = deque(kept.twins, maxlen=WINDOW)
+            state.is_stale = True
+            state.drop_unfounded_words()
+            self._report_again(state)
+
+    def _drop_words(self, name: str, state: _Namespace) -> None:
+        words_s, now_s = self._words_s(name), self._now_s()
+        state.words_checked_s = now_s
+        state.drop_words_older_than(now_s - words_s)
+        has_words = state.report is not None and wordless(state.report.barred) != (
+            state.report.barred
+        )
+        if state.reported_at_s == 0.0 or (has_words and now_s - state.reported_at_s > words_s / 2):
+            self._report_again(state)
+
+    def _report_again(self, state: _Namespace) -> None:
+        """Write a report that still holds: words in one that was written long ago are taken out."""
+        state.reported_at_s = self._now_s()
+        if state.report is not None:
+            self._store.note_assurance(self._verifier, state.report, state.reported_at_s)
 
     def point(self, namespace: str, policy: ReusePolicy) -> OperatingPoint:
         """Return the namespace's operating point for its target; a look into a dict."""
@@ -155,8 +215,10 @@ class Assurance:
     async def refresh(self) -> None:
         """Work out what follows from new evidence, for a bounded number of namespaces."""
         oldest_s = self._now_s() - KEEP_S
-        for state in self._namespaces.values():
+        for name, state in self._namespaces.items():
             state.drop_older_than(oldest_s)
+            if self._now_s() - state.words_checked_s >= _WORDS_CHECKED_S:
+                self._drop_words(name, state)
         stale = [
             (name, state)
             for name, state in self._namespaces.items()
@@ -224,10 +286,15 @@ class Assurance:
         before, state.report, state.point = state.report, report, point
         if report == before:
             return
-        self._store.note_assurance(self._verifier, report, self._now_s())
+        state.reported_at_s = self._now_s()
+        self._store.note_assurance(self._verifier, report, state.reported_at_s)
         self._metrics.assured(report)
         if report.drift is not None and (before is None or before.drift is None):
-            _log.warning("the share of right near-duplicates has changed: %s", report)
+            _log.warning(
+                "the share of right near-duplicates has changed in %s: %s",
+                report.namespace,
+                report.drift,
+            )
             self._metrics.drifted(report.namespace)
 
 
@@ -277,6 +344,13 @@ def judge(
         drift=positives_drift(sample[-n_recent:], sample[:-n_recent]),
     )
     return report, point
+
+
+def _without_old_words(one: Observation, at_s: float) -> Observation:
+    if (one.texts_at_s or one.at_s) > at_s:
+        return one
+    traits = wordless(one.traits)
+    return one if traits == one.traits else replace(one, traits=traits)
 
 
 def _state_of(point: OperatingPoint) -> AssuranceState:

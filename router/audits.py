@@ -39,11 +39,13 @@ from cache.errors import CacheError
 from cache.normalize import canonical
 from cache.policy import certainty
 from cache.ports import StoredEntry
+from cache.traits import wordless
 from cache.types import EntryId
 from router.comparator import Comparator, Comparison, Verdict, is_comparable, said
 from router.decision import Decision
 from router.errors import RouterError, UnknownNamespace
 from router.fallback import Fallback, Walk
+from router.forgotten import Forgotten
 from router.ledger.accounting import Price, account, audit_line
 from router.ledger.allowance import DAY_S, Allowance, Reserved
 from router.ledger.errors import LedgerError
@@ -95,9 +97,13 @@ class _Checked:
         p_right: what the decision thought of that.
         traits: how the two texts differ.
         is_personal: nothing of the texts may be kept.
+        user: whose request it is.
+        at_ms: when it came, milliseconds since the epoch.
     """
 
     namespace: str
+    user: str
+    at_ms: int
     line_id: str
     asked: str
     entry_id: EntryId
@@ -115,6 +121,7 @@ class _Audit:
         request: as it came.
         hit: its line.
         stored: the entry's text.
+        stored_at_s: when that came, seconds since the epoch.
         served: what went out.
         propensity: how probable it was to be chosen.
         is_twin: the model is asked twice.
@@ -125,6 +132,7 @@ class _Audit:
     request: ChatRequest
     hit: LedgerLine
     stored: str
+    stored_at_s: float
     served: Answer
     propensity: float
     is_twin: bool
@@ -172,6 +180,7 @@ class Audits:
         metrics: counts.
         now_s: seconds since the epoch.
         draw: uniform in [0, 1).
+        forgotten: who was erased meanwhile; None: nobody.
 
     Attributes:
         allowance: what audits of all kinds may cost in a day.
@@ -190,7 +199,9 @@ class Audits:
         metrics: Metrics,
         now_s: Callable[[], float],
         draw: Callable[[], float] = random.random,
+        forgotten: Forgotten | None = None,
     ) -> None:
+        self._forgotten = forgotten or Forgotten(now_s)
         self._settings = settings
         self._comparator = comparator
         self._evidence = evidence
@@ -276,6 +287,7 @@ class Audits:
             request=decision.request,
             hit=line,
             stored=decision.hit.text,
+            stored_at_s=decision.hit.head.created_at_s,
             served=hit.answer,
             propensity=share,
             is_twin=is_twin,
@@ -318,6 +330,8 @@ class Audits:
             return
         of = _Checked(
             namespace=line.namespace,
+            user=line.attribution.user,
+            at_ms=line.at_ms,
             line_id=line.line_id,
             asked=decision.reuse.split.text,
             entry_id=found.entry_id,
@@ -339,6 +353,8 @@ class Audits:
             return
         of = _Checked(
             namespace=ticket.namespace,
+            user=ticket.user,
+            at_ms=line.at_ms,
             line_id=ticket.line_id,
             asked=ticket.text,
             entry_id=EntryId(ticket.entry_id),
@@ -424,7 +440,8 @@ class Audits:
             self._metrics.unchecked(Source.AUDIT, "unanswered" if not answers else "not_whole")
             return
         found = await self._compare(said(audit.served), said(whole[0]))
-        self._learn(audit.of, audit.stored, found, Source.AUDIT, 1 / audit.propensity)
+        weight = 1 / audit.propensity
+        self._learn(audit.of, audit.stored, audit.stored_at_s, found, Source.AUDIT, weight)
         if len(whole) == 2:
             await self._compare_twins(audit.of.namespace, whole)
 
@@ -496,7 +513,7 @@ class Audits:
             return
         stored = unpack(entry.answer, input_tokens=None, output_tokens=None).answer
         found = await self._compare(said(stored), said(answer))
-        self._learn(of, entry.text, found, source, weight)
+        self._learn(of, entry.text, entry.head.created_at_s, found, source, weight)
 
     async def _compare_twins(self, namespace: str, answers: Sequence[Answer]) -> None:
         found = await self._compare(said(answers[0]), said(answers[1]))
@@ -509,13 +526,20 @@ class Audits:
             return await asyncio.to_thread(self._comparator.compare, one, other)
 
     def _learn(
-        self, of: _Checked, stored: str, found: Comparison, source: Source, weight: float
+        self,
+        of: _Checked,
+        stored: str,
+        stored_at_s: float,
+        found: Comparison,
+        source: Source,
+        weight: float,
     ) -> None:
         """Tell what a comparison came to; keep the pair where that is certain enough."""
         self._metrics.checked(of.namespace, source, found.verdict)
         is_unsure = found.verdict is Verdict.UNSURE
         if is_unsure and source is Source.SHADOW:
             return
+        is_wordless = of.is_personal or self._is_erased(of)
         if self._evidence is not None:
             self._evidence.observe(
                 of.namespace,
@@ -523,14 +547,17 @@ class Audits:
                     p_right=certainty(of.p_right, canonical(of.asked), canonical(stored)),
                     is_right=found.verdict is Verdict.SAME,
                     weight=weight,
-                    traits=wordless(of.traits) if of.is_personal else of.traits,
+                    traits=wordless(of.traits) if is_wordless else of.traits,
                     source=source,
                     at_s=self._now_s(),
+                    line_id=of.line_id,
+                    entry_id=of.entry_id,
+                    texts_at_s=stored_at_s,
                 ),
             )
         now_ms = int(self._now_s() * 1e3)
         days = self._settings.audits.keep_pairs_days
-        if is_unsure or of.is_personal or not days:
+        if is_unsure or is_wordless or not days:
             return
         self._ledger.label(
             LabelledPair(
@@ -542,13 +569,13 @@ class Audits:
                 source=source,
                 at_ms=now_ms,
                 expires_at_ms=now_ms + days * DAY_S * 1_000,
+                since_ms=int(stored_at_s * 1e3),
+                entry_id=of.entry_id,
             )
         )
 
-
-def wordless(traits: Sequence[str]) -> tuple[str, ...]:
-    """Return the traits that name no word of a text."""
-    return tuple(trait for trait in traits if not trait.startswith(("slot:", "words:")))
+    def _is_erased(self, of: _Checked) -> bool:
+        return self._forgotten.holds(of.user, of.namespace, of.at_ms, of.entry_id)
 
 
 def _checked(decision: Decision, line: LedgerLine) -> _Checked:
@@ -557,6 +584,8 @@ def _checked(decision: Decision, line: LedgerLine) -> _Checked:
         raise ValueError("only a hit can be audited")
     return _Checked(
         namespace=line.namespace,
+        user=line.attribution.user,
+        at_ms=line.at_ms,
         line_id=line.line_id,
         asked=reuse.split.text,
         entry_id=hit.head.id,

@@ -29,6 +29,7 @@ from router.comparator import Comparator, Verdict, is_comparable, said
 from router.decision import Decision
 from router.errors import RouterError
 from router.fallback import Fallback, Walk
+from router.forgotten import Forgotten
 from router.learned import Learned
 from router.ledger.accounting import Price, account, audit_line
 from router.ledger.allowance import Allowance, Reserved
@@ -84,6 +85,7 @@ class Exploring:
         metrics: counts.
         now_s: seconds since the epoch.
         draw: uniform in [0, 1).
+        forgotten: who was erased meanwhile; None: nobody.
     """
 
     def __init__(
@@ -97,7 +99,9 @@ class Exploring:
         metrics: Metrics,
         now_s: Callable[[], float],
         draw: Callable[[], float] = random.random,
+        forgotten: Forgotten | None = None,
     ) -> None:
+        self._forgotten = forgotten or Forgotten(now_s)
         self._baseline = ""
         self._fallback: Fallback | None = None
         self._price: Price = lambda *_: None
@@ -227,7 +231,8 @@ class Exploring:
 
     def _learn(self, drawn: _Draw, is_same: bool) -> None:
         decision, line = drawn.decision, drawn.line
-        if decision.embedding is None:
+        user, at_ms = line.attribution.user, line.at_ms
+        if decision.embedding is None or self._forgotten.holds(user, line.namespace, at_ms):
             return
         seen = 1 - min(self._false_alarms(line.namespace), _MOST_FALSE_ALARMS)
         self._learned.take(

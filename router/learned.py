@@ -116,6 +116,23 @@ class Learned:
             self._add(verdict)
         await self.refresh()
 
+    async def relearn(self) -> None:
+        """Take the labels up anew from where they are kept, as some were erased there.
+
+        Raises:
+            LedgerUnavailable: the file cannot be read.
+        """
+        verdicts = await self._store.verdicts(self._scorer)
+        for known in self._known.values():
+            known.labels.clear()
+            known.is_stale = True
+        for verdict in verdicts:
+            self._add(verdict)
+
+    def forget(self) -> None:
+        """Forget the prompts that callers may still say something of."""
+        self._seen.clear()
+
     # --------------------------------------------------------------------------- while it is routed
 
     def adjusted(

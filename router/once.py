@@ -39,12 +39,15 @@ class Once(Generic[E]):
     body_digest: bytes
     encode: Callable[[E, bool], bytes]
 
-    def keep(self, ended: E, *, without_answer: bool, expires_at_ms: int) -> KeptOutcome:
-        """Return what a retry shall get."""
+    def keep(
+        self, ended: E, *, without_answer: bool, expires_at_ms: int, since_ms: int = 0
+    ) -> KeptOutcome:
+        """Return what a retry shall get; ``since_ms``: when its oldest text came."""
         return KeptOutcome(
             body_digest=self.body_digest,
             response=self.encode(ended, without_answer),
             expires_at_ms=expires_at_ms,
+            since_ms=since_ms,
         )
 
 

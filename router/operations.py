@@ -9,10 +9,10 @@ from typing import Protocol
 from cache.calibration import Observation, Source
 from cache.normalize import canonical
 from cache.policy import certainty
-from cache.traits import traits_of_pair
+from cache.traits import traits_of_pair, wordless
 from cache.types import EntryId, Invalidation, Selector
-from router.audits import wordless
 from router.churn import Churn
+from router.erasure import Entries, Eraser, Erasure
 from router.errors import InvalidRequest, Overloaded
 from router.ledger.types import (
     Feedback,
@@ -39,18 +39,15 @@ FEEDBACK_WEIGHT = 0.25
 so at least 1: callers mostly say nothing, and say it of wrong answers more than of right ones."""
 
 
-class Answers(Protocol):
+class Answers(Entries, Protocol):
     """The cache, as far as callers and operators may change it."""
-
-    async def invalidate(self, selector: Selector, *, dry_run: bool = False) -> Invalidation:
-        """Remove every entry that matches."""
 
     async def refute(self, namespace: str, stored: str, asked: str) -> None:
         """Never serve a stored text's answer for another again, and be stricter with it."""
 
 
 class Operations:
-    """Feedback, invalidation, modes, savings.
+    """Feedback, invalidation, erasure, modes, savings.
 
     Args:
         settings: limits and the modes of the file.
@@ -59,6 +56,7 @@ class Operations:
         ledger: where words and modes are kept.
         churn: why partitions changed.
         evidence: told what callers say of near-duplicate hits; None: nobody is.
+        eraser: erases users; None: one that tells nobody.
         metrics: counts.
         now_s: seconds since the epoch.
         spoken: when each caller gave feedback lately; None: nobody has.
@@ -74,6 +72,7 @@ class Operations:
         ledger: Ledger,
         churn: Churn,
         evidence: Evidence | None,
+        eraser: Eraser | None = None,
         metrics: Metrics,
         now_s: Callable[[], float],
         spoken: Spoken | None = None,
@@ -86,6 +85,7 @@ class Operations:
         self._ledger = ledger
         self._churn = churn
         self._evidence = evidence
+        self._eraser = eraser or Eraser(cache, ledger, now_s)
         self._metrics = metrics
         self._now_s = now_s
         self._feedback_times = OrderedDict() if spoken is None else spoken
@@ -151,6 +151,9 @@ class Operations:
                 traits=wordless(traits) if pair.is_personal else traits,
                 source=Source.FEEDBACK,
                 at_s=self._now_s(),
+                line_id=line.line_id,
+                entry_id=line.entry_id,
+                texts_at_s=pair.since_ms / 1e3,
             ),
         )
 
@@ -172,6 +175,21 @@ class Operations:
         done = await self._cache.invalidate(selector, dry_run=dry_run)
         if not dry_run:
             self._metrics.entries_removed("invalidated", done.n_entries)
+        return done
+
+    async def erase_user(self, user: str, namespace: str, *, dry_run: bool) -> Erasure:
+        """Erase what a user wrote or received; see ``Eraser.erase``.
+
+        Raises:
+            InvalidRequest: no user is named.
+            UnknownNamespace: the settings close the set.
+            CacheError, LedgerError: it is not done, or not all of it; call again.
+        """
+        if namespace:
+            self._settings.policy(namespace)
+        done = await self._eraser.erase(user, namespace, dry_run=dry_run)
+        if not dry_run:
+            self._metrics.entries_removed("erased", done.n_entries)
         return done
 
     def mode(self, namespace: str) -> tuple[Mode, bool]:

@@ -295,3 +295,9 @@ _PLAIN_FORMAT = _strings((_PLAIN.kind, _PLAIN.schema_json))
 _ONE_TEXT = _list([_strings(("", "")), _list([b"text"]), _list([])])
 _keyed_short = lru_cache(maxsize=1_024)(_keyed)  # many texts are asked in few contexts
 _compact_short = lru_cache(maxsize=256)(_compact)  # an app sends the same tools again and again
+
+
+def forget_texts() -> None:
+    """Forget the texts that keys and JSON are remembered for."""
+    for remembered in (_keyed_short, _compact_short, _sampling, _reasoning):
+        remembered.cache_clear()

@@ -224,7 +224,7 @@ class Pipeline:
     def note(self, decision: Decision, line: LedgerLine, once: Once[E] | None, ended: E) -> None:
         """Write a line that nothing was paid for, without waiting."""
         self.metrics.observe(line)
-        key, kept = self.kept(decision.request, once, ended)
+        key, kept = self.kept(decision, once, ended)
         self.ledger.note(line, key=key, kept=kept, pair=self.pair(decision))
 
     async def record(
@@ -234,7 +234,7 @@ class Pipeline:
         self.metrics.observe(line)
         self.on_routed(decision, line)
         self.on_called(line)
-        key, kept = self.kept(decision.request, once, ended)
+        key, kept = self.kept(decision, once, ended)
         try:
             await self.ledger.record(line, key=key, kept=kept)
         except LedgerError:
@@ -242,15 +242,17 @@ class Pipeline:
             self.degraded("ledger")
 
     def kept(
-        self, request: ChatRequest, once: Once[E] | None, ended: E
+        self, decision: Decision, once: Once[E] | None, ended: E
     ) -> tuple[RequestKey | None, KeptOutcome | None]:
         """Return what a retry shall get; with no-store, without the answer."""
         if once is None:
             return None, None
         expires_at_ms = self.now_ms() + self.settings.service.request_id_ttl_s * 1_000
-        without_answer = request.cache_control.is_no_store
         return once.key, once.keep(
-            ended, without_answer=without_answer, expires_at_ms=expires_at_ms
+            ended,
+            without_answer=decision.request.cache_control.is_no_store,
+            expires_at_ms=expires_at_ms,
+            since_ms=_since_ms(decision),
         )
 
     def degraded(self, part: str) -> None:
@@ -270,4 +272,10 @@ class Pipeline:
             stored=hit.text,
             expires_at_ms=self.now_ms() + _PAIR_LIFE_S * 1_000,
             is_personal=reuse.is_personal,
+            since_ms=_since_ms(decision),
         )
+
+
+def _since_ms(decision: Decision) -> int:
+    """Return when the oldest text of what is served came; 0: with the request."""
+    return 0 if decision.hit is None else int(decision.hit.head.created_at_s * 1e3)

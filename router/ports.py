@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
@@ -12,6 +12,7 @@ from router.ledger.evidence import Kept, Twin
 from router.ledger.routing import DriftState
 from router.ledger.types import (
     AssuranceReport,
+    Erased,
     Feedback,
     FeedbackTaken,
     KeptOutcome,
@@ -184,6 +185,49 @@ class Ledger(Protocol):
 
         Raises:
             ValueError: ``group_by`` names something else than it may, or more than two.
+        """
+
+    async def made_by(self, user: str, namespace: str) -> set[int]:
+        """Return the ids of entries that answers to a user's own requests became.
+
+        Args:
+            user: never empty.
+            namespace: only there; empty: everywhere.
+        """
+
+    async def erase_copies(
+        self, entries: Collection[int], user: str, namespace: str, *, is_dry: bool = False
+    ) -> Erased:
+        """Forget the texts of a user's entries that are kept beside others' requests; durable.
+
+        Pairs and labels go, of what was learned of them the words, also from the reports of the
+        namespace (empty: of all). Again: nothing is left to do.
+
+        Args:
+            entries: their ids.
+            user: whose they are.
+            namespace: where they are.
+            is_dry: only count.
+        """
+
+    async def erase_user(self, user: str, namespace: str, *, is_dry: bool = False) -> Erased:
+        """Make a user's lines nobody's, and forget what hangs on them; durable.
+
+        User, conversation and request id leave the lines, whose sums stay as they are; kept
+        outcomes, tickets, pairs, labels, notes and words go; open lines become USAGE_UNKNOWN. In
+        steps: when it raises, or the process dies, some lines are done, and it is called again.
+
+        Args:
+            user: never empty.
+            namespace: only there; empty: everywhere.
+            is_dry: only count.
+        """
+
+    async def free(self, now_s: float) -> bool:
+        """Leave nothing of what was deleted before, anywhere; may take seconds.
+
+        Returns:
+            False: a reader is at work, and upkeep ends it.
         """
 
     async def modes(self) -> dict[str, Mode]:

@@ -148,6 +148,12 @@ def _remembered_long(text: str) -> TextTraits:
     return traits
 
 
+def forget_texts() -> None:
+    """Forget the texts whose traits are remembered."""
+    _remembered.cache_clear()
+    _long.clear()
+
+
 def _barrier(
     scope: Share, user: str, freshness_s: int | None, *, nobodys: MissReason
 ) -> MissReason | None:

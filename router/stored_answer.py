@@ -48,7 +48,8 @@ def unpack(kept: bytes, *, input_tokens: int | None, output_tokens: int | None) 
     fields = json.loads(kept.decode())
     if not isinstance(fields, list) or len(fields) not in (10, 11) or fields[0] != _VERSION:
         raise ValueError(
-            f"a stored answer of format {_VERSION} is expected, found {kept[:40]!r}; invalidate it"
+            f"a stored answer of format {_VERSION} is expected, found {len(kept)} bytes of "
+            f"another; invalidate it"
         )
     _, provider_model, read, written, text, finish, calls, refusal, choices, logprobs, *own = fields
     usage = None

@@ -23,6 +23,7 @@ from router.choose import Chooser, Pool
 from router.churn import Churn
 from router.conversations import Conversations
 from router.decision import Decider, Decision, Repeats
+from router.erasure import Eraser
 from router.exploring import Exploring
 from router.fallback import Adapters, Fallback, patience_of
 from router.gateway import Gateway
@@ -54,6 +55,7 @@ class Lasting:
     cache: SemanticCache
     ledger: Ledger
     evidence: Evidence
+    eraser: Eraser
     metrics: Metrics
     retries: Retries
     modes: dict[str, Mode]
@@ -157,6 +159,7 @@ def terms_of(settings: Settings, lasting: Lasting, fallback: Fallback, audits: A
             ledger=lasting.ledger,
             churn=lasting.churn,
             evidence=lasting.evidence,
+            eraser=lasting.eraser,
             metrics=lasting.metrics,
             now_s=lasting.now_s,
             spoken=lasting.spoken,

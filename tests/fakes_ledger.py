@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -15,6 +15,7 @@ from router.ledger.tickets import GRACE_MS, Claims, check_opening, check_settlin
 from router.ledger.types import (
     Attempt,
     Cause,
+    Erased,
     Feedback,
     FeedbackTaken,
     KeptOutcome,
@@ -261,6 +262,74 @@ class MemoryLedger:
             self._modes.pop(namespace, None)
         else:
             self._modes[namespace] = mode
+
+    async def made_by(self, user: str, namespace: str) -> set[int]:
+        return {
+            line.entry_id
+            for line in self._of(user, namespace)
+            if line.entry_id and line.outcome in (Outcome.MISS, Outcome.BYPASS)
+        }
+
+    async def erase_copies(
+        self, entries: Collection[int], user: str, namespace: str, *, is_dry: bool = False
+    ) -> Erased:
+        own = {line.line_id for line in self._of(user, namespace)}
+        pairs = {
+            k: v for k, v in self.pairs.items() if k in own or self.lines[k].entry_id not in entries
+        }
+        labels = [
+            pair for pair in self.labels if pair.line_id in own or pair.entry_id not in entries
+        ]
+        erased = Erased(
+            n_pairs=len(self.pairs) - len(pairs), n_labels=len(self.labels) - len(labels)
+        )
+        if not is_dry:
+            self.pairs, self.labels = pairs, labels
+        return erased
+
+    async def erase_user(self, user: str, namespace: str, *, is_dry: bool = False) -> Erased:
+        lines = {line.line_id: line for line in self._of(user, namespace)}
+        keys = {
+            RequestKey(namespace=line.namespace, caller=line.caller, request_id=line.request_id)
+            for line in lines.values()
+        }
+        kept = {k: v for k, v in self._kept.items() if k not in keys}
+        tickets = {k: v for k, v in self._tickets.items() if v.line_id not in lines}
+        pairs = {k: v for k, v in self.pairs.items() if k not in lines}
+        labels = [pair for pair in self.labels if pair.line_id not in lines]
+        noted = {k for k, (said, _) in self.heard.items() if k[0] in lines and said.note}
+        erased = Erased(
+            n_lines=len(lines),
+            n_kept=len(self._kept) - len(kept),
+            n_tickets=len(self._tickets) - len(tickets),
+            n_pairs=len(self.pairs) - len(pairs),
+            n_labels=len(self.labels) - len(labels),
+            n_notes=len(noted),
+        )
+        if is_dry:
+            return erased
+        self._kept, self._tickets, self.pairs, self.labels = kept, tickets, pairs, labels
+        for at in noted:
+            said, pair = self.heard[at]
+            self.heard[at] = (replace(said, note=""), pair)
+        for line_id, line in lines.items():
+            nobody = replace(line.attribution, user="", conversation="")
+            line = replace(line, attribution=nobody, request_id="")
+            if line.state is LineState.OPEN:
+                unknown = LineState.USAGE_UNKNOWN
+                line = replace(line, state=unknown, cost_nanos=None, baseline_nanos=None)
+            self.lines[line_id] = line
+        return erased
+
+    async def free(self, now_s: float) -> bool:
+        return True
+
+    def _of(self, user: str, namespace: str) -> list[LedgerLine]:
+        return [
+            line
+            for line in self.lines.values()
+            if line.attribution.user == user and namespace in ("", line.namespace)
+        ]
 
     def settle(
         self,

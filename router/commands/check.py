@@ -79,6 +79,7 @@ def _print_summary(out: Console, settings: Settings) -> None:
     out.print(Text(f"  TLS       {_tls(settings.tls)}"))
     out.print(Text(f"  callers   {callers or 'whoever reaches it: no key is wanted'}"))
     out.print(Text(f"  data in   {service.data_folder}"))
+    out.print(Text(f"  at rest   {_at_rest(settings)}"))
     out.print(Text(f"  baseline  {routing.baseline}, quality target {routing.quality_target:g}"))
     out.print(Text(f"  fallback  {routing.fallback_model or 'none'}"))
     out.print(Text(f"  audits    {_audits(settings)}"))
@@ -91,6 +92,18 @@ def _print_summary(out: Console, settings: Settings) -> None:
         out.print(Text(f"  price of {name}: {settings.prices.source(name)}"))
     out.print()
     out.print(_policies_table(settings))
+
+
+def _at_rest(settings: Settings) -> str:
+    n_older = len(settings.data_keys.reveal()) - 1
+    how = "encrypted" if settings.data_keys else "not encrypted"
+    if n_older > 0:
+        how += f", {n_older} older key{'s' * (n_older > 1)} are read"
+    text_s = settings.default_policy.text_s
+    bound = "as long as each kind says" if text_s is None else f"for {text_s} s at most"
+    apart = sum(policy.text_s != text_s for policy in settings.policies.values())
+    others = f" ({apart} namespaces otherwise)" if apart else ""
+    return f"{how}; texts are kept {bound}{others}"
 
 
 def _tls(tls: TlsTable) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cache.embedded.vault import vault_of
 from cache.normalize import canonical
 from classifier.complexity import ComplexityModel
 from classifier.encoder import OnnxEncoder
@@ -140,7 +141,8 @@ def fits_of(
         for row in rows:
             add(model, row, Origin.PROBE)
     try:
-        with closing(open_to_read(folder)) as connection:
+        vault = vault_of(settings.data_keys.reveal())
+        with closing(open_to_read(folder, vault)) as connection:
             verdicts = read_verdicts(connection, scorer) if namespace else []
     except LedgerError:
         verdicts = []  # nothing has run there yet

@@ -18,6 +18,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from cache.embedded.vault import PLAIN, Vault
 from router.ledger.errors import LedgerError
 from router.ledger.reader import open_to_read
 from router.ledger.savings import read_savings
@@ -41,19 +42,20 @@ _CAUSES = {
 }
 
 
-def report(folder: Path, query: SavingsQuery, as_json: bool) -> int:
+def report(folder: Path, query: SavingsQuery, as_json: bool, vault: Vault = PLAIN) -> int:
     """Print the savings of a data folder; a service may be running on it.
 
     Args:
         folder: the data folder.
         query: which requests to sum.
         as_json: print one JSON object instead of tables.
+        vault: what the folder is encrypted with.
 
     Returns:
         The exit status: 0, or 1 with a sentence on stderr.
     """
     try:
-        with closing(open_to_read(folder)) as connection:
+        with closing(open_to_read(folder, vault)) as connection:
             found = read_savings(connection, query)
     except (LedgerError, ValueError) as error:
         Console(stderr=True, highlight=False, soft_wrap=True).print(

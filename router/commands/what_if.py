@@ -12,6 +12,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from cache.embedded.vault import vault_of
 from router.commands.report import Money
 from router.ledger.errors import LedgerError
 from router.ledger.reader import open_to_read
@@ -32,7 +33,8 @@ def what_if(settings: Settings, asked: WhatIf, as_json: bool) -> int:
     """
     try:
         _check(settings, asked)
-        with closing(open_to_read(settings.service.data_folder)) as connection:
+        vault = vault_of(settings.data_keys.reveal())
+        with closing(open_to_read(settings.service.data_folder, vault)) as connection:
             found = read_what_if(connection, settings.prices, asked)
     except (LedgerError, ValueError) as error:
         Console(stderr=True, highlight=False, soft_wrap=True).print(

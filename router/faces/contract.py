@@ -91,6 +91,7 @@ class Contract:
             "/scrimp.v1.Advisor/Store": self.store,
             "/scrimp.v1.Feedback/Report": self.report,
             "/scrimp.v1.Admin/Invalidate": self.invalidate,
+            "/scrimp.v1.Admin/EraseUser": self.erase_user,
             "/scrimp.v1.Admin/SetMode": self.set_mode,
             "/scrimp.v1.Admin/GetMode": self.get_mode,
             "/scrimp.v1.Savings/GetSavings": self.get_savings,
@@ -222,6 +223,16 @@ class Contract:
             n_entries=done.n_entries,
             entry_ids=[reports.entry_id(value) for value in done.ids[:_MAX_LISTED]],
         )
+
+    async def erase_user(
+        self, call: Call[admin_pb2.EraseUserRequest]
+    ) -> admin_pb2.EraseUserResponse:
+        """Erase a user."""
+        wire = call.wire
+        namespace = call.access.clears(self._name(wire.namespace))
+        user = read_name(wire.user, "user", self._limits)
+        done = await self._operations.erase_user(user, namespace, dry_run=wire.dry_run)
+        return reports.erased(done)
 
     async def set_mode(self, call: Call[admin_pb2.SetModeRequest]) -> admin_pb2.SetModeResponse:
         """Switch a namespace."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from cache.types import MissReason
 from router.advisor import LookedUp, Stored, TicketOut
+from router.erasure import Erasure
 from router.faces.wire import write_answer, write_usage
 from router.gateway import Answered, Begun
 from router.ledger.types import (
@@ -20,7 +21,7 @@ from router.ledger.types import (
 )
 from router.once import Replayed
 from router.types import Routing
-from scrimp.v1 import advisor_pb2, chat_pb2, gateway_pb2, savings_pb2
+from scrimp.v1 import admin_pb2, advisor_pb2, chat_pb2, gateway_pb2, savings_pb2
 
 _OUTCOMES: Mapping[Outcome, chat_pb2.CacheOutcome.ValueType] = {
     Outcome.EXACT: chat_pb2.CACHE_OUTCOME_EXACT,
@@ -55,6 +56,22 @@ def completed(answered: Answered, *, without_answer: bool = False) -> gateway_pb
         _write_routing(report.routing, answered.routing)
     _write_line(report, answered.line)
     return wire
+
+
+def erased(done: Erasure) -> admin_pb2.EraseUserResponse:
+    """Write what an erasure came to."""
+    held = done.erased
+    return admin_pb2.EraseUserResponse(
+        n_entries=done.n_entries,
+        n_requests=held.n_lines,
+        n_outcomes=held.n_kept,
+        n_tickets=held.n_tickets,
+        n_pairs=held.n_pairs + held.n_labels,
+        n_notes=held.n_notes,
+        n_observations=held.n_observations,
+        n_verdicts=held.n_verdicts,
+        is_freed=done.is_freed,
+    )
 
 
 def encode_completed(answered: Answered, without_answer: bool) -> bytes:

@@ -35,7 +35,7 @@ class Entry(NamedTuple):
         if self.kept is not None:
             write_kept(connection, self.kept)
         if self.pair is not None:
-            write_pair(connection, self.line[0], self.pair)
+            write_pair(connection, self.line[0], self.line[1], self.pair)
         if self.ticket is not None:
             write_ticket(connection, self.ticket)
 
@@ -54,10 +54,11 @@ def entry_of(
         LineRefused: an amount is beyond reason.
         ValueError: ``line_id`` is not hexadecimal.
     """
+    row = line_row(line)
     return Entry(
-        line_row(line),
+        row,
         attempt_rows(line),
-        None if key is None or kept is None else kept_row(key_bytes(key), kept),
+        None if key is None or kept is None else kept_row(key_bytes(key), kept, row[0], line.at_ms),
         pair,
         None if ticket is None else ticket_row(ticket),
         hit,

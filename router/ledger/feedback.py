@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 
 from cache.calibration import Source
 from router.ledger.errors import FeedbackUnfit, LineUnknown
+from router.ledger.evidence import KEEP_S
 from router.ledger.labels import write_label
 from router.ledger.lines import find_line
 from router.ledger.routing import chosen_for
@@ -46,23 +48,39 @@ def check_feedback(
     return line
 
 
-def write_pair(connection: sqlite3.Connection, line_id: bytes, pair: Pair) -> None:
-    """Keep the two texts of a hit for a while."""
+def write_pair(connection: sqlite3.Connection, line_id: bytes, at_ms: int, pair: Pair) -> None:
+    """Keep the two texts of a hit of this moment for a while."""
     connection.execute(
-        "INSERT OR REPLACE INTO pairs (line_id, asked, stored, expires_at_ms, is_personal) "
-        "VALUES (?, ?, ?, ?, ?)",
-        (line_id, pair.asked, pair.stored, pair.expires_at_ms, pair.is_personal),
+        "INSERT OR REPLACE INTO pairs "
+        "(line_id, asked, stored, expires_at_ms, is_personal, since_ms) "
+        "VALUES (?1, seal(?2, 'pairs.asked', ?1), seal(?3, 'pairs.stored', ?1), ?, ?, ?)",
+        (
+            line_id,
+            pair.asked,
+            pair.stored,
+            pair.expires_at_ms,
+            pair.is_personal,
+            pair.since_ms or at_ms,
+        ),
     )
 
 
 def find_pair(connection: sqlite3.Connection, line_id: bytes) -> Pair | None:
     """Return the two texts of a hit, None where they are not, or no longer, kept."""
     row = connection.execute(
-        "SELECT asked, stored, expires_at_ms, is_personal FROM pairs WHERE line_id = ?", (line_id,)
+        "SELECT unseal(asked, 'pairs.asked', line_id), unseal(stored, 'pairs.stored', line_id), "
+        "expires_at_ms, is_personal, since_ms FROM pairs WHERE line_id = ?",
+        (line_id,),
     ).fetchone()
     if row is None:
         return None
-    return Pair(asked=row[0], stored=row[1], expires_at_ms=row[2], is_personal=bool(row[3]))
+    return Pair(
+        asked=row[0],
+        stored=row[1],
+        expires_at_ms=row[2],
+        is_personal=bool(row[3]),
+        since_ms=row[4],
+    )
 
 
 def labelled_by(feedback: Feedback, line: LedgerLine, pair: Pair | None) -> LabelledPair | None:
@@ -79,13 +97,29 @@ def labelled_by(feedback: Feedback, line: LedgerLine, pair: Pair | None) -> Labe
         source=Source.FEEDBACK,
         at_ms=feedback.at_ms,
         expires_at_ms=feedback.keep_pair_until_ms,
+        since_ms=pair.since_ms,
+        entry_id=line.entry_id,
     )
 
 
 def take_feedback(
-    connection: sqlite3.Connection, feedback: Feedback, *, namespace: str, caller: str
+    connection: sqlite3.Connection,
+    feedback: Feedback,
+    *,
+    namespace: str,
+    caller: str,
+    bounded: Callable[[LabelledPair], LabelledPair] = lambda pair: pair,
+    note_s: float = KEEP_S,
 ) -> FeedbackTaken:
     """Keep a feedback, and its pair with the label; the same kind for the same line only once.
+
+    Args:
+        connection: to the ledger.
+        feedback: what is said.
+        namespace: whose line it is said of.
+        caller: who received it.
+        bounded: keeps a labelled pair no longer than the settings allow.
+        note_s: seconds that the note is kept.
 
     Raises:
         LineUnknown: no such line, or not received by this caller in this namespace.
@@ -94,14 +128,20 @@ def take_feedback(
     row_id, found = find_line(connection, feedback.line_id) or (0, None)
     line = check_feedback(feedback, found, namespace=namespace, caller=caller)
     cursor = connection.execute(
-        "INSERT INTO feedback (line, kind, at_ms, note) VALUES (?, ?, ?, ?) "
-        "ON CONFLICT (line, kind) DO NOTHING",
-        (row_id, feedback.kind.value, feedback.at_ms, feedback.note),
+        "INSERT INTO feedback (line, kind, at_ms, note, note_until_ms) "
+        "VALUES (?1, ?, ?, seal(?, 'feedback.note', ?1), ?) ON CONFLICT (line, kind) DO NOTHING",
+        (
+            row_id,
+            feedback.kind.value,
+            feedback.at_ms,
+            feedback.note,
+            feedback.at_ms + int(note_s * 1e3),
+        ),
     )
     is_new = cursor.rowcount == 1
     pair = find_pair(connection, bytes.fromhex(line.line_id))
     labelled = labelled_by(feedback, line, pair)
     if is_new and labelled is not None:
-        write_label(connection, labelled)
+        write_label(connection, bounded(labelled))
     chosen = chosen_for(connection, row_id)
     return FeedbackTaken(line=line, is_new=is_new, pair=pair, chosen=chosen)

@@ -14,10 +14,14 @@ from dataclasses import dataclass
 
 from router.ledger.types import KeptOutcome, RequestKey
 
+KeptRow = tuple[bytes, bytes, bytes, int, int, bytes]
+
 _WRITE = (
-    "INSERT INTO kept (key, body_digest, response, expires_at_ms) VALUES (?, ?, ?, ?) "
+    "INSERT INTO kept (key, body_digest, response, expires_at_ms, since_ms, line_id) "
+    "VALUES (?1, ?2, seal(?3, 'kept.response', ?1), ?4, ?5, ?6) "
     "ON CONFLICT (key) DO UPDATE SET body_digest = excluded.body_digest, "
-    "response = excluded.response, expires_at_ms = excluded.expires_at_ms"
+    "response = excluded.response, expires_at_ms = excluded.expires_at_ms, "
+    "since_ms = excluded.since_ms, line_id = excluded.line_id"
 )
 
 
@@ -31,12 +35,13 @@ def key_bytes(key: RequestKey) -> bytes:
     return hashed.digest()[:16]
 
 
-def kept_row(key: bytes, kept: KeptOutcome) -> tuple[bytes, bytes, bytes, int]:
-    """Return the values of an outcome's row."""
-    return key, kept.body_digest, kept.response, kept.expires_at_ms
+def kept_row(key: bytes, kept: KeptOutcome, line_id: bytes, at_ms: int) -> KeptRow:
+    """Return the values of the row of an outcome that a line of this moment came to."""
+    since_ms = kept.since_ms or at_ms
+    return key, kept.body_digest, kept.response, kept.expires_at_ms, since_ms, line_id
 
 
-def write_kept(connection: sqlite3.Connection, row: tuple[bytes, bytes, bytes, int]) -> None:
+def write_kept(connection: sqlite3.Connection, row: KeptRow) -> None:
     """Insert an outcome, or put a later one in its place."""
     connection.execute(_WRITE, row)
 
@@ -44,7 +49,9 @@ def write_kept(connection: sqlite3.Connection, row: tuple[bytes, bytes, bytes, i
 def find_kept(connection: sqlite3.Connection, key: bytes) -> KeptOutcome | None:
     """Return an outcome, however old."""
     row = connection.execute(
-        "SELECT body_digest, response, expires_at_ms FROM kept WHERE key = ?", (key,)
+        "SELECT body_digest, unseal(response, 'kept.response', key), expires_at_ms FROM kept "
+        "WHERE key = ?",
+        (key,),
     ).fetchone()
     if row is None:
         return None
@@ -138,6 +145,11 @@ class KeptIndex:
                 break
             del self._expiry_of[oldest]
             self._forget(oldest)
+
+    def forget(self, key: bytes) -> None:
+        """Forget an outcome that is gone from the file."""
+        self._expiry_of.pop(key, None)
+        self._forget(key)
 
     def _forget(self, key: bytes) -> None:
         kept = self._recent.pop(key, None)

@@ -9,19 +9,26 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from cache.embedded.sqlite_schema import connect, is_corruption
+from cache.embedded.sqlite_schema import check_seals, connect, is_corruption
+from cache.embedded.vault import PLAIN, Vault
+from cache.errors import SealMismatch
 from router.ledger.errors import LedgerRefused, LedgerUnavailable
 from router.ledger.schema import SCHEMA, ledger_path
 
 T = TypeVar("T")
 
 
-def open_to_read(folder: Path) -> sqlite3.Connection:
+def open_to_read(folder: Path, vault: Vault = PLAIN) -> sqlite3.Connection:
     """Open a data folder's ledger to read what is committed, whether or not a service runs on it.
+
+    Args:
+        folder: it.
+        vault: what its ledger is sealed with.
 
     Raises:
         LedgerUnavailable: there is no ledger, or it can not be opened now.
-        LedgerRefused: it is foreign, damaged, or of another schema than this scrimp reads.
+        LedgerRefused: it is foreign, damaged, sealed otherwise, or of another schema than this
+            scrimp reads.
     """
     path = ledger_path(folder)
     if not folder.is_dir():
@@ -33,15 +40,18 @@ def open_to_read(folder: Path) -> sqlite3.Connection:
             f"{folder} holds no ledger ({path.name}); `scrimp serve` makes it when it starts"
         )
     try:
-        connection = connect(path, read_only=True)
+        connection = connect(path, read_only=True, vault=vault)
         try:
             _check_schema(connection, path)
+            check_seals(connection, path, vault)
         except BaseException:
             connection.close()
             raise
     except sqlite3.Error as error:
         kind = LedgerRefused if is_corruption(error) else LedgerUnavailable
         raise kind(f"{path} can not be read as a ledger: {error}") from error
+    except SealMismatch as error:
+        raise LedgerRefused(str(error)) from error
     return connection
 
 
@@ -66,8 +76,9 @@ def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
 class Reader:
     """Reads what is committed, one query after the other, off the event loop."""
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path, name: str, vault: Vault = PLAIN) -> None:
         self._path = path
+        self._vault = vault
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"read-{path.stem}-{name}")
         self._connection: sqlite3.Connection | None = None
 
@@ -94,5 +105,5 @@ class Reader:
 
     def _query(self, query: Callable[[sqlite3.Connection], T]) -> T:
         if self._connection is None:
-            self._connection = connect(self._path, read_only=True)
+            self._connection = connect(self._path, read_only=True, vault=self._vault)
         return query(self._connection)

@@ -6,10 +6,13 @@ a scan only by whoever asks for a report.
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
-from cache.embedded.sqlite_schema import Schema, statements
+from cache.embedded.sqlite_schema import SEALS, UPKEEP, Schema, Sealed, statements
 from router.ledger import routing, verdicts
+from router.ledger.kept import key_bytes
+from router.ledger.types import RequestKey
 
 FILE_NAME = "ledger.sqlite"
 
@@ -186,6 +189,61 @@ def _forgetting(event: str, row: str) -> str:
     """
 
 
+_WORDED = "(traits LIKE '%words:%' OR traits LIKE '%slot:%')"
+
+
+_CAME_S = verdicts.CAME_S.format(line_id="verdicts.line_id", at_s="at_s")
+
+
+def _bound_texts(connection: sqlite3.Connection) -> None:
+    """Let everything that holds a text say when the text came, whose it is and until when it may.
+
+    What was kept finds its line by its key. Of pairs and labels only the time of their line is
+    known; words that were taken from texts, and notes, get the 30 days that they would count for.
+    """
+    for statement in (
+        "ALTER TABLE kept ADD COLUMN line_id BLOB NOT NULL DEFAULT x''",
+        "ALTER TABLE kept ADD COLUMN since_ms INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE pairs ADD COLUMN since_ms INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE labels ADD COLUMN since_ms INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE labels ADD COLUMN entry_id INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE feedback ADD COLUMN note_until_ms INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE evidence ADD COLUMN line_id BLOB NOT NULL DEFAULT x''",
+        "ALTER TABLE evidence ADD COLUMN entry_id INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE evidence ADD COLUMN texts_at_s REAL NOT NULL DEFAULT 0",
+        "ALTER TABLE evidence ADD COLUMN words_until_s REAL",  # NULL: its traits name no word
+        "ALTER TABLE assurance ADD COLUMN words_until_s REAL",
+        "ALTER TABLE verdicts ADD COLUMN until_s REAL NOT NULL DEFAULT 0",
+        SEALS,
+        UPKEEP,
+        "INSERT INTO upkeep VALUES (-1)",
+        "UPDATE pairs SET since_ms = coalesce((SELECT at_ms FROM lines "
+        "WHERE lines.line_id = pairs.line_id), expires_at_ms - 7 * 86400000)",
+        "UPDATE labels SET since_ms = at_ms, entry_id = coalesce((SELECT entry_id FROM lines "
+        "WHERE lines.line_id = labels.line_id AND outcome IN ('exact', 'near')), 0)",
+        "UPDATE feedback SET note_until_ms = at_ms + 30 * 86400000 WHERE note <> ''",
+        "UPDATE evidence SET texts_at_s = at_s",
+        f"UPDATE evidence SET words_until_s = at_s + 30 * 86400 WHERE {_WORDED}",
+        "UPDATE assurance SET words_until_s = at_s + 30 * 86400",
+        f"UPDATE verdicts SET until_s = {_CAME_S} + {verdicts.KEEP_S}",
+        "CREATE INDEX verdicts_until ON verdicts (until_s)",
+        "CREATE INDEX feedback_noted ON feedback (note_until_ms) WHERE note <> ''",
+        "CREATE INDEX evidence_worded ON evidence (words_until_s) WHERE words_until_s IS NOT NULL",
+    ):
+        connection.execute(statement)
+    if connection.execute("SELECT EXISTS (SELECT 1 FROM kept)").fetchone()[0]:
+        connection.executemany(
+            "UPDATE kept SET line_id = ?, since_ms = ? WHERE key = ?",
+            (
+                (line_id, at_ms, key_bytes(RequestKey(namespace=n, caller=c, request_id=r)))
+                for line_id, at_ms, n, c, r in connection.execute(
+                    "SELECT line_id, at_ms, namespace, caller, request_id FROM lines "
+                    "WHERE request_id <> '' ORDER BY id"
+                ).fetchall()
+            ),
+        )
+
+
 SCHEMA = Schema(
     name="scrimp ledger",
     application_id=0x5343_4C47,  # "SCLG"
@@ -236,8 +294,27 @@ SCHEMA = Schema(
             "ALTER TABLE tickets ADD COLUMN propensity REAL",
         ),
         statements(*routing.TABLES, verdicts.TABLE),
+        _bound_texts,
+    ),
+    sealed=(
+        Sealed("kept", "response", "key"),
+        Sealed("tickets", "text", "digest"),
+        Sealed("tickets", "traits", "digest", rows="NOT is_over"),
+        Sealed("pairs", "asked", "line_id"),
+        Sealed("pairs", "stored", "line_id"),
+        Sealed("labels", "asked", "line_id"),
+        Sealed("labels", "stored", "line_id"),
+        Sealed("feedback", "note", "line"),
+        Sealed("evidence", "traits", "namespace"),
+        Sealed("assurance", "report", "namespace"),
+        Sealed("verdicts", "vector", "line_id"),
     ),
 )
+
+TEXT_TABLES = (
+    *("kept", "tickets", "pairs", "labels", "feedback", "evidence", "assurance", "verdicts"),
+)
+"""Where texts, words of texts, and vectors of texts rest; all else is numbers, names and times."""
 
 
 def ledger_path(folder: Path) -> Path:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager, closing, suppress
 from functools import partial
 from pathlib import Path
@@ -17,8 +17,10 @@ from typing import TypeVar
 from cache.calibration import Observation
 from cache.embedded.sqlite_schema import connect
 from cache.embedded.sqlite_writer import SqliteWriter, WriterStats
+from cache.embedded.tidying import Tidying
+from cache.embedded.vault import PLAIN, Vault
 from cache.errors import CacheError, StoreUnavailable
-from router.ledger import hours
+from router.ledger import erasure, hours
 from router.ledger.entry import entry_of
 from router.ledger.errors import LedgerError, LedgerUnavailable, LineRefused, TicketUnknown
 from router.ledger.evidence import (
@@ -38,6 +40,7 @@ from router.ledger.labels import write_label
 from router.ledger.lines import read_line
 from router.ledger.modes import read_modes, write_mode
 from router.ledger.reader import Reader
+from router.ledger.retention import Retention, shorten
 from router.ledger.routing import DriftState, read_calls, read_drift, write_drift
 from router.ledger.savings import read_savings
 from router.ledger.schema import SCHEMA, ledger_path
@@ -52,6 +55,7 @@ from router.ledger.tickets import (
 )
 from router.ledger.types import (
     AssuranceReport,
+    Erased,
     Feedback,
     FeedbackTaken,
     KeptOutcome,
@@ -63,7 +67,7 @@ from router.ledger.types import (
     SavingsReport,
     Ticket,
 )
-from router.ledger.upkeep import expire_all, overwrite_what_is_deleted
+from router.ledger.upkeep import expire_all
 from router.ledger.verdicts import Verdict, read_verdicts, write_verdict
 from router.ports import Redemption
 from router.types import Mode
@@ -80,13 +84,20 @@ class SqliteLedger:
         writer: SqliteWriter,
         kept: KeptIndex,
         on_failure: Callable[[BaseException], None],
+        *,
+        retention: Retention,
+        vault: Vault,
     ) -> None:
         self._writer = writer
         self._kept = kept
         self._on_failure = on_failure
+        self._retention = retention
+        self._tidying = Tidying(
+            writer, every_s=retention.rewrite_every_s, rewrite=erasure.rewrite_texts
+        )
         self._claims = Claims()
-        self._quick = Reader(path, "quick")
-        self._slow = Reader(path, "sums")
+        self._quick = Reader(path, "quick", vault)
+        self._slow = Reader(path, "sums", vault)
 
     @classmethod
     def open(
@@ -95,6 +106,8 @@ class SqliteLedger:
         *,
         on_failure: Callable[[LedgerError], None],
         bounds: KeptBounds | None = None,
+        retention: Retention | None = None,
+        vault: Vault = PLAIN,
     ) -> SqliteLedger:
         """Open or create the ledger of a data folder that this process holds locked. Blocks.
 
@@ -103,9 +116,11 @@ class SqliteLedger:
             on_failure: told of every noted line that was not written; called in the writer's
                 thread or on the event loop, so it only counts and logs.
             bounds: how much of what is kept for retries is in memory.
+            retention: how long texts are kept.
+            vault: seals them.
 
         Raises:
-            LedgerRefused: the file is foreign, too new or damaged.
+            LedgerRefused: the file is foreign, too new or damaged, or sealed otherwise.
             LedgerUnavailable: it can not be opened now.
         """
         path = ledger_path(folder)
@@ -114,10 +129,11 @@ class SqliteLedger:
             on_failure(as_ledger_error(error))
 
         try:
-            writer = SqliteWriter(path, SCHEMA, on_failure=tell)
+            writer = SqliteWriter(path, SCHEMA, on_failure=tell, vault=vault)
         except CacheError as error:
             raise as_ledger_error(error) from error
-        writer.post(overwrite_what_is_deleted)
+        retention = retention or Retention()
+        writer.post(partial(shorten, retention=retention))
         kept = KeptIndex(bounds or KeptBounds())
         try:
             with closing(connect(path, read_only=True)) as connection:
@@ -125,7 +141,7 @@ class SqliteLedger:
         except sqlite3.Error as error:
             writer.close()
             raise as_ledger_error(error) from error
-        return cls(path, writer, kept, tell)
+        return cls(path, writer, kept, tell, retention=retention, vault=vault)
 
     def __repr__(self) -> str:
         """Show what was written and what is kept in memory."""
@@ -154,6 +170,7 @@ class SqliteLedger:
         pair: Pair | None = None,
     ) -> None:
         """Write a line and what is kept with it; see ``Ledger``."""
+        kept, pair = self._retention.kept(kept, line), self._retention.pair(pair, line)
         self._remember(key, kept)
         await self._write(entry_of(line, key, kept, pair).write)
 
@@ -166,6 +183,7 @@ class SqliteLedger:
         pair: Pair | None = None,
     ) -> None:
         """Write a line without waiting; a ``kill -9`` may lose the last 10 to 30 ms of them."""
+        kept, pair = self._retention.kept(kept, line), self._retention.pair(pair, line)
         self._remember(key, kept)
         try:
             self._writer.post(entry_of(line, key, kept, pair).write)
@@ -184,6 +202,7 @@ class SqliteLedger:
     ) -> None:
         """Write an open line and its ticket; see ``Ledger``."""
         check_opening(ticket, line)
+        kept, pair = self._retention.kept(kept, line), self._retention.pair(pair, line)
         audited = None if hit is None else entry_of(hit, pair=pair)
         await self._write(entry_of(line, key, kept, ticket=ticket, hit=audited).write)
         self._remember(key, kept)  # not before: no retry may get a ticket that nobody knows
@@ -207,7 +226,38 @@ class SqliteLedger:
 
         n_expired = await self._write(lambda connection: expire_all(connection, now_ms))
         await self._sum_hours(now_ms)
+        await self._apart(self._tidying.tend(now_ms / 1e3))
         return n_expired
+
+    async def made_by(self, user: str, namespace: str) -> set[int]:
+        """Return the entries that a user's requests became; see ``Ledger``."""
+        await self._catch_up()
+        return await self._slow.run(
+            partial(erasure.entries_made_by, user=user, namespace=namespace)
+        )
+
+    async def erase_copies(
+        self, entries: Collection[int], user: str, namespace: str, *, is_dry: bool = False
+    ) -> Erased:
+        """Forget copies of entries' texts; see ``Ledger``."""
+        act = partial(erasure.erase_copies, entries=entries, user=user, namespace=namespace)
+        return await self._write(partial(_tried, act=act) if is_dry else act)
+
+    async def erase_user(self, user: str, namespace: str, *, is_dry: bool = False) -> Erased:
+        """Take a user's lines and what hangs on them from the user; see ``Ledger``."""
+        last = await self._write(erasure.last_line)
+        erased = Erased()
+        for after in range(0, last, erasure.LINES_AT_ONCE):
+            act = partial(erasure.erase_lines, user=user, namespace=namespace, after=after)
+            part, keys = await self._write(partial(_tried, act=act) if is_dry else act)
+            erased += part
+            for key in () if is_dry else keys:
+                self._kept.forget(key)
+        return erased
+
+    async def free(self, now_s: float) -> bool:
+        """Leave nothing of what was deleted in the file; see ``Ledger``."""
+        return await self._apart(self._tidying.free(now_s))
 
     async def kept(self, key: RequestKey, now_ms: int) -> KeptOutcome | None:
         """Return what a request came to; see ``Ledger``. New ids cost no look at the disk."""
@@ -224,14 +274,19 @@ class SqliteLedger:
         """Keep a caller's word; see ``Ledger``."""
         return await self._write(
             lambda connection: take_feedback(
-                connection, feedback, namespace=namespace, caller=caller
+                connection,
+                feedback,
+                namespace=namespace,
+                caller=caller,
+                bounded=self._retention.label,
+                note_s=self._retention.words_s(namespace),
             )
         )
 
     def label(self, pair: LabelledPair) -> None:
         """Keep a labelled pair without waiting; see ``Ledger``."""
         try:
-            self._writer.post(partial(write_label, pair=pair))
+            self._writer.post(partial(write_label, pair=self._retention.label(pair)))
         except StoreUnavailable as error:
             self._on_failure(error)
 
@@ -263,7 +318,8 @@ class SqliteLedger:
 
     def note_observation(self, namespace: str, verifier: str, observation: Observation) -> None:
         """Keep an observation without waiting; see ``EvidenceStore``."""
-        self._post(lambda c: write_observation(c, namespace, verifier, observation))
+        keep_s = self._retention.words_s(namespace)
+        self._post(lambda c: write_observation(c, namespace, verifier, observation, keep_s))
 
     def note_twin(self, namespace: str, twin: Twin) -> None:
         """Keep a twin call without waiting; see ``EvidenceStore``."""
@@ -271,7 +327,8 @@ class SqliteLedger:
 
     def note_assurance(self, verifier: str, report: AssuranceReport, at_s: float) -> None:
         """Keep how a namespace stands without waiting; see ``EvidenceStore``."""
-        self._post(lambda c: write_report(c, verifier, report, at_s))
+        keep_s = self._retention.words_s(report.namespace)
+        self._post(lambda c: write_report(c, verifier, report, at_s, keep_s))
 
     def trim_evidence(self, namespace: str, n: int) -> None:
         """Keep a namespace's latest rows without waiting; see ``EvidenceStore``."""
@@ -294,7 +351,8 @@ class SqliteLedger:
 
     def note_verdict(self, scorer: str, verdict: Verdict) -> None:
         """Keep a label without waiting; see ``VerdictStore``."""
-        self._post(lambda c: write_verdict(c, scorer, verdict))
+        keep_s = self._retention.vectors_s(verdict.namespace)
+        self._post(lambda c: write_verdict(c, scorer, verdict, keep_s))
 
     def note_drift(self, state: DriftState) -> None:
         """Keep how a namespace stands without waiting; see ``RoutingStore``."""
@@ -311,6 +369,7 @@ class SqliteLedger:
     ) -> None:
         """Spend a ticket in hand and close its line; ``Redemption.settle`` comes here."""
         check_settling(ticket, line)
+        kept = self._retention.kept(kept, line)
         entry = entry_of(line, key, kept)
 
         def work(connection: sqlite3.Connection) -> None:
@@ -344,6 +403,12 @@ class SqliteLedger:
         except (CacheError, sqlite3.Error, OverflowError, UnicodeEncodeError) as error:
             raise as_ledger_error(error) from error
 
+    async def _apart(self, work: Awaitable[T]) -> T:
+        try:
+            return await work
+        except (CacheError, sqlite3.Error) as error:
+            raise as_ledger_error(error) from error
+
     async def _catch_up(self) -> None:
         """Wait until what was noted is written; where that fails, what is written counts."""
         with suppress(LedgerUnavailable):
@@ -364,6 +429,16 @@ class _Redemption:
     ) -> None:
         """Spend the ticket and close its line; see ``Redemption``."""
         await self._ledger.settle(self.ticket, line, now_ms=self._now_ms, key=key, kept=kept)
+
+
+def _tried(connection: sqlite3.Connection, act: Callable[[sqlite3.Connection], T]) -> T:
+    """Return what an act would come to, and undo it."""
+    connection.execute("SAVEPOINT tried")
+    try:
+        return act(connection)
+    finally:
+        connection.execute("ROLLBACK TO tried")
+        connection.execute("RELEASE tried")
 
 
 def _nothing(connection: sqlite3.Connection) -> None:

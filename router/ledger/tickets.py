@@ -42,11 +42,23 @@ _COLUMNS = (
     "traits",
     "propensity",
 )
+_SEALED = ("text", "traits")
 _INSERT = (
-    f"INSERT INTO tickets ({', '.join(_COLUMNS)}, due_at_ms) "
-    f"VALUES ({', '.join('?' * len(_COLUMNS))}, ?)"
+    f"INSERT INTO tickets ({', '.join(_COLUMNS)}, due_at_ms) VALUES ("
+    + ", ".join(
+        f"seal(?{n}, 'tickets.{name}', ?1)" if name in _SEALED else f"?{n}"
+        for n, name in enumerate((*_COLUMNS, "due_at_ms"), 1)
+    )
+    + ")"
 )
-_SELECT = f"SELECT {', '.join(_COLUMNS)}, spent_at_ms, is_over FROM tickets WHERE digest = ?"
+_READ = ", ".join(
+    # traits of a ticket that is over are no words any more, and are not sealed
+    f"CASE WHEN is_over THEN {name} ELSE unseal({name}, 'tickets.{name}', digest) END"
+    if name in _SEALED
+    else name
+    for name in _COLUMNS
+)
+_SELECT = f"SELECT {_READ}, spent_at_ms, is_over FROM tickets WHERE digest = ?"
 _END = (
     "UPDATE tickets SET is_over = 1, spent_at_ms = ?, due_at_ms = expires_at_ms + ?, "
     "partition = x'', text = '', models = '[]', scores = '[]', user = '', conversation = '', "

@@ -233,11 +233,13 @@ class KeptOutcome:
         body_digest: SHA-256 of the request's canonical bytes.
         response: the serialized response; with no-store, without the answer.
         expires_at_ms: milliseconds since the epoch.
+        since_ms: when the oldest text in it came; 0: with its line.
     """
 
     body_digest: bytes
     response: bytes
     expires_at_ms: int
+    since_ms: int = field(default=0, compare=False)
 
 
 class FeedbackKind(StrEnum):
@@ -294,12 +296,14 @@ class Pair:
         stored: canonical text of the entry that was served.
         expires_at_ms: milliseconds since the epoch.
         is_personal: it is kept to act on feedback, and never becomes a labelled pair.
+        since_ms: when the older of the texts came; 0: with its line.
     """
 
     asked: str
     stored: str
     expires_at_ms: int
     is_personal: bool = False
+    since_ms: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -315,6 +319,8 @@ class LabelledPair:
         is_same: whether the entry's answer serves.
         at_ms: when that was said, milliseconds since the epoch.
         expires_at_ms: until when it is kept.
+        since_ms: when the older of the texts came; 0: at ``at_ms``.
+        entry_id: whose text ``stored`` is; 0: unknown.
     """
 
     line_id: str
@@ -325,6 +331,39 @@ class LabelledPair:
     source: Source
     at_ms: int
     expires_at_ms: int
+    since_ms: int = field(default=0, compare=False)
+    entry_id: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Erased:
+    """What an erasure by user came to, or would.
+
+    Attributes:
+        n_lines: of the user, which belong to nobody from now on.
+        n_kept: outcomes kept for retries.
+        n_tickets: tickets of the user that were out.
+        n_pairs: pairs of texts that were kept for feedback.
+        n_labels: labelled pairs for training.
+        n_notes: notes that came with feedback.
+        n_observations: judged pairs that lost the words in which their texts differ.
+        n_verdicts: judged answers, with the vectors of their prompts.
+    """
+
+    n_lines: int = 0
+    n_kept: int = 0
+    n_tickets: int = 0
+    n_pairs: int = 0
+    n_labels: int = 0
+    n_notes: int = 0
+    n_observations: int = 0
+    n_verdicts: int = 0
+
+    def __add__(self, other: Erased) -> Erased:
+        """Add up two parts."""
+        return Erased(
+            **{name: getattr(self, name) + getattr(other, name) for name in self.__slots__}
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

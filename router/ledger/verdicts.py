@@ -27,6 +27,9 @@ CREATE TABLE verdicts (                    -- answers of models, and what they w
 )
 """
 
+CAME_S = "coalesce((SELECT at_ms / 1e3 FROM lines WHERE lines.line_id = {line_id}), {at_s})"
+"""When the request of a label came, in seconds: its vector is as old."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
@@ -53,11 +56,14 @@ class Verdict:
     vector: npt.NDArray[np.float32]
 
 
-def write_verdict(connection: sqlite3.Connection, scorer: str, verdict: Verdict) -> None:
-    """Keep a label."""
+def write_verdict(
+    connection: sqlite3.Connection, scorer: str, verdict: Verdict, keep_s: float = KEEP_S
+) -> None:
+    """Keep a label, for as long after its request as vectors of texts may be."""
     connection.execute(
         "INSERT INTO verdicts (line_id, namespace, model, at_s, origin, scorer, worth, propensity, "
-        "scores, vector) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "scores, vector, until_s) VALUES (?1, ?, ?, ?, ?, ?, ?, ?, ?, "
+        f"seal(?, 'verdicts.vector', ?1), {CAME_S.format(line_id='?1', at_s='?4')} + ?)",
         (
             bytes.fromhex(verdict.line_id),
             verdict.namespace,
@@ -69,6 +75,7 @@ def write_verdict(connection: sqlite3.Connection, scorer: str, verdict: Verdict)
             verdict.propensity,
             np.array(verdict.scores, dtype=np.float16).tobytes(),
             verdict.vector.astype(np.float16).tobytes(),
+            min(keep_s, KEEP_S),
         ),
     )
 
@@ -76,8 +83,8 @@ def write_verdict(connection: sqlite3.Connection, scorer: str, verdict: Verdict)
 def read_verdicts(connection: sqlite3.Connection, scorer: str) -> list[Verdict]:
     """Return the labels under a scorer, oldest first."""
     rows = connection.execute(
-        "SELECT hex(line_id), namespace, model, at_s, origin, worth, propensity, scores, vector "
-        "FROM verdicts WHERE scorer = ? ORDER BY id",
+        "SELECT hex(line_id), namespace, model, at_s, origin, worth, propensity, scores, "
+        "unseal(vector, 'verdicts.vector', line_id) FROM verdicts WHERE scorer = ? ORDER BY id",
         (scorer,),
     )
     return [
@@ -100,6 +107,6 @@ def trim_verdicts(connection: sqlite3.Connection, now_s: float, most: int = MAX_
     """Forget what is too old or too much; ids only grow."""
     connection.execute(
         "DELETE FROM verdicts WHERE id <= (SELECT max(id) FROM verdicts) - ? OR id IN "
-        "(SELECT id FROM verdicts WHERE at_s < ? ORDER BY id LIMIT 500)",
-        (most, now_s - KEEP_S),
+        "(SELECT id FROM verdicts WHERE until_s <= ? LIMIT 500)",
+        (most, now_s),
     )

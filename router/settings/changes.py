@@ -45,6 +45,9 @@ _LIVE_WHOLE: Final = frozenset(
 )
 """The fields of ``Settings`` that do so as they are."""
 
+_TOLD_AS: Final = {"data_keys": "encryption"}
+"""What the file calls a field of ``Settings``, where that is another word."""
+
 LAST_KEY: Final = "auth.keys"
 """Told where the last key was taken out: the service is not opened to everyone as it runs."""
 
@@ -85,7 +88,7 @@ def changes(now: Settings, read: Settings) -> Changes:
             restart += [f"{name}.{key}" for key in fixed]
             kept[name] = after.model_copy(update=fixed)
         elif name not in _LIVE_WHOLE and before != after:
-            restart.append(name)
+            restart.append(_TOLD_AS.get(name, name))
             kept[name] = before
     if now.wants_keys and not read.wants_keys:
         restart.append(LAST_KEY)

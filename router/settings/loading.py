@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -15,6 +16,7 @@ from router.settings.cross import Findings, Said, check_across
 from router.settings.fields import Place, check_fields
 from router.settings.lines import locate
 from router.settings.mistakes import SettingsError, did_you_mean
+from router.settings.privacy import check_retention, kept_s, read_keys
 from router.settings.reading import parse_toml, read_text
 from router.settings.tables import (
     AccessKeyTable,
@@ -105,10 +107,13 @@ def parse(
         check_across(file, environ, findings)
         check_access(file, findings)
         check_tls(file.tls, findings)
+        check_retention(file, findings)
+    folder = _data_folder(file.service.data_folder, environ, path)
+    data_keys = read_keys(file.encryption, environ, findings, folder)
     if findings.mistakes:
         in_order = sorted(findings.mistakes, key=lambda mistake: mistake.line or 0)
         raise SettingsError(in_order, path)
-    return _build(file, environ, path, findings)
+    return replace(_build(file, environ, path, findings), data_keys=data_keys)
 
 
 def _override(
@@ -144,8 +149,17 @@ def _completed(file: SettingsFile, path: Path | None) -> SettingsFile:
     folder = _folder(path)
     stated = {name: at for name, at in file.tls if at != Path()}
     tls = file.tls.model_copy(update={name: folder / at for name, at in stated.items()})
+    encryption = file.encryption
+    if encryption.key_file != Path():
+        encryption = encryption.model_copy(update={"key_file": folder / encryption.key_file})
     return file.model_copy(
-        update={"models": models, "providers": providers, "routing": routing, "tls": tls}
+        update={
+            "models": models,
+            "providers": providers,
+            "routing": routing,
+            "tls": tls,
+            "encryption": encryption,
+        }
     )
 
 
@@ -201,6 +215,7 @@ def _build(
         service=file.service.model_copy(update={"data_folder": folder}),
         http=file.http,
         tls=file.tls,
+        retention=file.retention,
         limits=file.limits,
         cache=file.cache,
         audits=file.audits,
@@ -209,7 +224,7 @@ def _build(
         models={name: _model(name, table, prices) for name, table in file.models.items()},
         prices=prices,
         default_policy=default,
-        policies={name: _policy(table, default) for name, table in named.items()},
+        policies={name: _policy(table, default, file.cache.ttl_s) for name, table in named.items()},
         is_closed=file.namespaces.closed,
         access_keys=tuple(_access_key(table) for table in file.auth.keys),
         wants_keys=bool(file.auth.keys),
@@ -305,7 +320,7 @@ def _default_policy(file: SettingsFile) -> NamespacePolicy:
             max_error_rate=cache.max_error_rate,
             min_similarity=cache.min_similarity,
             n_candidates=cache.n_candidates,
-            ttl_s=cache.ttl_s,
+            ttl_s=min(cache.ttl_s, int(kept_s(file.retention.text_s))),
             freshness_s=cache.freshness_s,
             regenerate_s=cache.regenerate_s,
         ),
@@ -316,6 +331,7 @@ def _default_policy(file: SettingsFile) -> NamespacePolicy:
         shadow_share=file.audits.shadow_share,
         route_share=file.audits.route_share,
         system_prompt_masks=tuple(re.compile(mask) for mask in cache.system_prompt_masks),
+        text_s=file.retention.text_s,
         calibrated=_calibrated(file.routing.calibrated, file.routing.quality_target),
     )
 
@@ -331,8 +347,8 @@ def _calibrated(table: CalibratedTable | None, target: float) -> Calibrated | No
     )
 
 
-def _policy(table: NamespaceTable, default: NamespacePolicy) -> NamespacePolicy:
-    """Lay a namespace's own words over the defaults."""
+def _policy(table: NamespaceTable, default: NamespacePolicy, ttl_of_all: int) -> NamespacePolicy:
+    """Lay a namespace's own words over the defaults; of those the TTL may have been cut already."""
 
     def own(value: T | None, otherwise: T) -> T:
         return otherwise if value is None else value
@@ -343,6 +359,8 @@ def _policy(table: NamespaceTable, default: NamespacePolicy) -> NamespacePolicy:
     calibrated = _calibrated(table.calibrated, target)
     if table.calibrated is None and not table.pinned_model and decides == (None, None, None):
         calibrated = default.calibrated
+    text_s = own(table.text_s, default.text_s)
+    ttl_s = own(table.ttl_s, ttl_of_all)
     return NamespacePolicy(
         mode=own(table.mode, default.mode),
         share=own(table.share, default.share),
@@ -350,7 +368,7 @@ def _policy(table: NamespaceTable, default: NamespacePolicy) -> NamespacePolicy:
             max_error_rate=own(table.max_error_rate, reuse.max_error_rate),
             min_similarity=own(table.min_similarity, reuse.min_similarity),
             n_candidates=own(table.n_candidates, reuse.n_candidates),
-            ttl_s=own(table.ttl_s, reuse.ttl_s),
+            ttl_s=min(ttl_s, int(kept_s(text_s))),
             freshness_s=own(table.freshness_s, reuse.freshness_s),
             regenerate_s=own(table.regenerate_s, reuse.regenerate_s),
         ),
@@ -367,6 +385,7 @@ def _policy(table: NamespaceTable, default: NamespacePolicy) -> NamespacePolicy:
             if table.system_prompt_masks is None
             else tuple(re.compile(mask) for mask in table.system_prompt_masks)
         ),
+        text_s=text_s,
         calibrated=calibrated,
     )
 

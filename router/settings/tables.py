@@ -143,6 +143,33 @@ class TlsTable(Table):
         return self.client_ca != Path()
 
 
+class RetentionTable(Table):
+    """``[retention]``: how long what people wrote, and were answered, is kept.
+
+    Attributes:
+        text_s: seconds after which no text of a prompt or an answer, and nothing that a text could
+            be guessed from but hashes, is in any file of the data folder; of every namespace that
+            says nothing else. None: each kind's own time decides.
+    """
+
+    text_s: Annotated[int, Field(ge=3_600, le=10 * 365 * 86_400)] | None = None
+
+
+class EncryptionTable(Table):
+    """``[encryption]``: of texts, answers and vectors at rest; off where neither key is named.
+
+    Keys are 32 random bytes in base64 or hex; of several, on lines or between commas, the first one
+    seals and all of them open.
+
+    Attributes:
+        key_env: the environment variable that holds them.
+        key_file: or the file that does; absolute once loaded.
+    """
+
+    key_env: str = ""
+    key_file: Annotated[Path, Field(strict=False)] = Path()
+
+
 class Limits(Table):
     """``[limits]``: what one request, and all of them together, may take.
 
@@ -347,6 +374,7 @@ class NamespaceTable(Table):
     ttl_s: WholeSeconds | None = None
     freshness_s: WholeSeconds | None = None
     regenerate_s: WholeSeconds | None = None
+    text_s: Annotated[int, Field(ge=3_600, le=10 * 365 * 86_400)] | None = None
     audit_share: Portion | None = None
     shadow_share: Portion | None = None
     route_share: Portion | None = None
@@ -380,6 +408,8 @@ class SettingsFile(Table):
     http: HttpTable = HttpTable()
     auth: AuthTable = AuthTable()
     tls: TlsTable = TlsTable()
+    retention: RetentionTable = RetentionTable()
+    encryption: EncryptionTable = EncryptionTable()
     limits: Limits = Limits()
     cache: CacheTable = CacheTable()
     audits: AuditsTable = AuditsTable()

@@ -17,6 +17,7 @@ from router.settings.tables import (
     CacheTable,
     HttpTable,
     Limits,
+    RetentionTable,
     Role,
     RoutingTable,
     Service,
@@ -48,6 +49,37 @@ class Secret:
 
     def __reduce__(self) -> str:
         raise TypeError("a Secret is not written anywhere")
+
+
+class DataKeys:
+    """The keys that data at rest are sealed with, the one that writes first; shown nowhere."""
+
+    __slots__ = ("_keys",)
+
+    def __init__(self, keys: tuple[bytes, ...]) -> None:
+        self._keys = keys
+
+    def reveal(self) -> tuple[bytes, ...]:
+        """The keys themselves, 32 bytes each."""
+        return self._keys
+
+    def __bool__(self) -> bool:
+        return bool(self._keys)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, DataKeys) and self._keys == other._keys
+
+    def __hash__(self) -> int:
+        return hash(self._keys)
+
+    def __repr__(self) -> str:
+        return f"DataKeys({len(self._keys)})"
+
+    def __reduce__(self) -> str:
+        raise TypeError("keys are not written anywhere")
+
+
+NO_DATA_KEYS: Final = DataKeys(())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +193,7 @@ class NamespacePolicy:
         system_prompt_masks: spans of the system prompt that the partition key ignores.
         calibrated: what the quality target led to on labelled prompts; None: not measured, or not
             for this target.
+        text_s: seconds after which no text is in any file; None: each kind's own time decides.
     """
 
     mode: Mode
@@ -176,6 +209,7 @@ class NamespacePolicy:
     route_share: float = 0.0
     system_prompt_masks: tuple[re.Pattern[str], ...] = ()
     calibrated: Calibrated | None = None
+    text_s: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,12 +225,15 @@ class Settings:
         default_policy: of every namespace the file does not name.
         policies: of those it names.
         is_closed: other namespaces are refused.
+        retention: how long texts are kept, where a namespace says nothing else.
+        data_keys: what data at rest are sealed with; empty: they are not.
         warnings: what the operator should know and may leave as it is.
     """
 
     service: Service
     http: HttpTable
     tls: TlsTable
+    retention: RetentionTable
     limits: Limits
     cache: CacheTable
     audits: AuditsTable
@@ -209,6 +246,7 @@ class Settings:
     is_closed: bool = False
     access_keys: tuple[AccessKey, ...] = ()
     wants_keys: bool = False
+    data_keys: DataKeys = NO_DATA_KEYS
     path: Path | None = None
     warnings: tuple[Mistake, ...] = ()
 

@@ -20,6 +20,8 @@ from fakes_ledger import (
     an_open_line,
 )
 
+from cache.calibration import Source
+from cache.embedded.vault import PLAIN, AesVault, Vault
 from router.ledger.errors import (
     FeedbackUnfit,
     LineRefused,
@@ -33,9 +35,11 @@ from router.ledger.tickets import GRACE_MS
 from router.ledger.types import (
     Cause,
     Choice,
+    Erased,
     Feedback,
     FeedbackKind,
     KeptOutcome,
+    LabelledPair,
     LedgerLine,
     LineState,
     Outcome,
@@ -53,11 +57,14 @@ KEPT = KeptOutcome(body_digest=b"b" * 32, response=b"answer", expires_at_ms=NOW_
 EVERYTHING = SavingsQuery()
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+VAULTS: dict[str, Vault] = {"sqlite": PLAIN, "sealed": AesVault([b"k" * 32])}
+
+
+@pytest.fixture(params=[*VAULTS, "memory"])
 async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledger]:
     made: SqliteLedger | MemoryLedger = (
-        SqliteLedger.open(tmp_path, on_failure=lambda error: None)
-        if request.param == "sqlite"
+        SqliteLedger.open(tmp_path, on_failure=lambda error: None, vault=VAULTS[request.param])
+        if request.param in VAULTS
         else MemoryLedger()
     )
     yield made
@@ -676,3 +683,109 @@ async def test_a_word_brings_along_whom_the_rules_had_routed_to(ledger: Ledger) 
     ]
 
     assert [one.chosen for one in found] == ["large", ""]
+
+
+# --- erasure
+
+OF_BEN = Attribution(user="ben", feature="chat", task="help", conversation="c9")
+
+
+async def a_life(ledger: Ledger) -> LedgerLine:
+    """Let Ann ask, be served Ben's answer, say so, and leave a ticket; Ben asks as well."""
+    await ledger.record(a_line(1, request_id="r-1", entry_id=11), key=KEY, kept=KEPT)
+    hit = a_hit(2, outcome=Outcome.NEAR, cause=Cause.NEAR, entry_id=22)
+    await ledger.record(hit, pair=Pair(asked="mine", stored="bens", expires_at_ms=2**60))
+    word = Feedback(
+        line_id=hit.line_id,
+        kind=FeedbackKind.HIT_RIGHT,
+        at_ms=NOW_MS,
+        note="call me at home",
+        keep_pair_until_ms=2**60,
+    )
+    await ledger.feedback(word, namespace="shop", caller="app")
+    line = an_open_line(3, entry_id=0)
+    await ledger.open_ticket(a_ticket(line), line)
+    served = a_hit(4, outcome=Outcome.NEAR, cause=Cause.NEAR, entry_id=11, attribution=OF_BEN)
+    await ledger.record(served, pair=Pair(asked="bens too", stored="anns", expires_at_ms=2**60))
+    return served
+
+
+async def test_an_erased_user_leaves_sums_and_nothing_else(ledger: Ledger) -> None:
+    """Names go, money stays to the nano, and what hung on the lines is gone."""
+    await a_life(ledger)
+    before = (await ledger.savings(EVERYTHING)).totals
+
+    erased = await ledger.erase_user("ann", "")
+
+    assert erased == Erased(n_lines=3, n_kept=1, n_tickets=1, n_pairs=1, n_labels=1, n_notes=1)
+    after = (await ledger.savings(EVERYTHING)).totals
+    assert (after.cost_nanos, after.baseline_nanos, after.saved_nanos, after.n_requests) == (
+        before.cost_nanos,
+        before.baseline_nanos,
+        before.saved_nanos,
+        before.n_requests,
+    )
+    assert (after.n_open, after.n_usage_unknown) == (0, 1)
+    assert (await ledger.savings(SavingsQuery(user="ann"))).totals.n_requests == 0
+    assert (await ledger.savings(SavingsQuery(user="ben"))).totals.n_requests == 1
+    line = await ledger.line(a_line(1).line_id)
+    assert line is not None
+    assert line.attribution == Attribution(user="", feature="chat", task="help", conversation="")
+    assert line.request_id == ""
+    assert await ledger.kept(KEY, NOW_MS) is None
+    with pytest.raises(TicketUnknown):
+        async with ledger.redeem(TOKEN, namespace="shop", caller="app", now_ms=NOW_MS):
+            raise AssertionError("the ticket is gone")
+
+
+async def test_erasing_again_finds_nothing(ledger: Ledger) -> None:
+    """The second time nothing is left to do, and a dry run before says what the first will do."""
+    await a_life(ledger)
+
+    dry = await ledger.erase_user("ann", "shop", is_dry=True)
+    done = await ledger.erase_user("ann", "shop")
+
+    assert dry == done
+    assert await ledger.erase_user("ann", "shop") == Erased()
+
+
+async def test_only_the_named_namespace_is_erased(ledger: Ledger) -> None:
+    """Users are an app's word: another namespace's of that name is somebody else."""
+    await a_life(ledger)
+
+    assert await ledger.erase_user("ann", "elsewhere") == Erased()
+    assert (await ledger.savings(SavingsQuery(user="ann"))).totals.n_requests == 3
+
+
+async def test_what_is_the_users_twice_is_counted_once(ledger: Ledger) -> None:
+    """Her request, served by her own entry: a dry run says as much as is there."""
+    hit = a_hit(1, outcome=Outcome.NEAR, cause=Cause.NEAR, entry_id=11)
+    await ledger.record(hit, pair=Pair(asked="mine", stored="mine too", expires_at_ms=2**60))
+
+    for is_dry in (True, False):
+        copies = await ledger.erase_copies({11}, "ann", "shop", is_dry=is_dry)
+        lines = await ledger.erase_user("ann", "shop", is_dry=is_dry)
+        assert (copies + lines).n_pairs == 1
+
+
+async def test_what_was_compared_with_an_erased_text_forgets_it(ledger: Ledger) -> None:
+    """Pairs and labels of others' requests go where the stored text is the user's."""
+    served = await a_life(ledger)
+    label = LabelledPair(
+        line_id=served.line_id,
+        namespace="shop",
+        asked="bens too",
+        stored="anns",
+        is_same=True,
+        source=Source.SHADOW,
+        at_ms=NOW_MS,
+        expires_at_ms=2**60,
+        entry_id=11,
+    )
+    ledger.label(label)
+
+    assert await ledger.made_by("ann", "shop") == {11}
+    dry = await ledger.erase_copies({11}, "ann", "shop", is_dry=True)
+    assert dry == await ledger.erase_copies({11}, "ann", "shop") == Erased(n_pairs=1, n_labels=1)
+    assert await ledger.erase_copies({11}, "ann", "shop") == Erased()
+    assert await ledger.free(NOW_MS / 1e3)

@@ -19,6 +19,7 @@ BODIES = {
     "/v1/messages": SEEDS["messages body"],
     "/v1/messages/count_tokens": SEEDS["messages body"],
     "/v1/embeddings": (b'{"model": "scrimp-encoder", "input": ["Hi", "Ho"]}',),
+    "/scrimp/v1/erase": (b'{"user": "nobody", "namespace": "fuzzed", "dry_run": true}',),
     "/v1/feedback": (b'{"response_id": "%s", "verdict": "adequate"}' % (b"0" * 32),),
 }
 

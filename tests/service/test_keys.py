@@ -224,7 +224,8 @@ async def test_no_way_leads_to_a_namespace_that_the_key_does_not_name(
             async with http.post(path, json=BODY | {"metadata": word}, headers=bearer) as response:
                 assert response.status == 400  # whosever it is: metadata name no namespace
 
-    needs_admin = {"/scrimp.v1.Admin/Invalidate", "/scrimp.v1.Admin/SetMode"}
+    needs_admin = {f"/scrimp.v1.Admin/{name}" for name in ("Invalidate", "EraseUser", "SetMode")}
+    needs_admin.add("/scrimp/v1/erase")
     for way, is_denied in denied.items():
         lacks_role = way in needs_admin and "admin" not in KEYS[key][2]
         assert is_denied == (lacks_role or not is_own), way

@@ -24,27 +24,31 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15scrimp/v1/admin.proto\x12\tscrimp.v1\"\xb6\x01\n\x11InvalidateRequest\x12\x11\n\tentry_ids\x18\x01 \x03(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0b\n\x03tag\x18\x03 \x01(\t\x12\r\n\x05model\x18\x04 \x01(\t\x12\x19\n\x0colder_than_s\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x0c\n\x04user\x18\x06 \x01(\t\x12\x14\n\x0c\x63onversation\x18\x07 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x08 \x01(\x08\x42\x0f\n\r_older_than_s\":\n\x12InvalidateResponse\x12\x11\n\tn_entries\x18\x01 \x01(\x04\x12\x11\n\tentry_ids\x18\x02 \x03(\t\"B\n\x0eSetModeRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x1d\n\x04mode\x18\x02 \x01(\x0e\x32\x0f.scrimp.v1.Mode\"P\n\x0fSetModeResponse\x12\x1f\n\x06\x62\x65\x66ore\x18\x01 \x01(\x0e\x32\x0f.scrimp.v1.Mode\x12\x1c\n\x03now\x18\x02 \x01(\x0e\x32\x0f.scrimp.v1.Mode\"#\n\x0eGetModeRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\"E\n\x0fGetModeResponse\x12\x1d\n\x04mode\x18\x01 \x01(\x0e\x32\x0f.scrimp.v1.Mode\x12\x13\n\x0bis_override\x18\x02 \x01(\x08*H\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\x0c\n\x08MODE_OFF\x10\x01\x12\x0f\n\x0bMODE_SHADOW\x10\x02\x12\x0b\n\x07MODE_ON\x10\x03\x32\xd6\x01\n\x05\x41\x64min\x12I\n\nInvalidate\x12\x1c.scrimp.v1.InvalidateRequest\x1a\x1d.scrimp.v1.InvalidateResponse\x12@\n\x07SetMode\x12\x19.scrimp.v1.SetModeRequest\x1a\x1a.scrimp.v1.SetModeResponse\x12@\n\x07GetMode\x12\x19.scrimp.v1.GetModeRequest\x1a\x1a.scrimp.v1.GetModeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15scrimp/v1/admin.proto\x12\tscrimp.v1\"\xb6\x01\n\x11InvalidateRequest\x12\x11\n\tentry_ids\x18\x01 \x03(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0b\n\x03tag\x18\x03 \x01(\t\x12\r\n\x05model\x18\x04 \x01(\t\x12\x19\n\x0colder_than_s\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x0c\n\x04user\x18\x06 \x01(\t\x12\x14\n\x0c\x63onversation\x18\x07 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x08 \x01(\x08\x42\x0f\n\r_older_than_s\":\n\x12InvalidateResponse\x12\x11\n\tn_entries\x18\x01 \x01(\x04\x12\x11\n\tentry_ids\x18\x02 \x03(\t\"D\n\x10\x45raseUserRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\"\xc1\x01\n\x11\x45raseUserResponse\x12\x11\n\tn_entries\x18\x01 \x01(\x04\x12\x12\n\nn_requests\x18\x02 \x01(\x04\x12\x12\n\nn_outcomes\x18\x03 \x01(\x04\x12\x11\n\tn_tickets\x18\x04 \x01(\x04\x12\x0f\n\x07n_pairs\x18\x05 \x01(\x04\x12\x0f\n\x07n_notes\x18\x06 \x01(\x04\x12\x16\n\x0en_observations\x18\x07 \x01(\x04\x12\x10\n\x08is_freed\x18\x08 \x01(\x08\x12\x12\n\nn_verdicts\x18\t \x01(\x04\"B\n\x0eSetModeRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x1d\n\x04mode\x18\x02 \x01(\x0e\x32\x0f.scrimp.v1.Mode\"P\n\x0fSetModeResponse\x12\x1f\n\x06\x62\x65\x66ore\x18\x01 \x01(\x0e\x32\x0f.scrimp.v1.Mode\x12\x1c\n\x03now\x18\x02 \x01(\x0e\x32\x0f.scrimp.v1.Mode\"#\n\x0eGetModeRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\"E\n\x0fGetModeResponse\x12\x1d\n\x04mode\x18\x01 \x01(\x0e\x32\x0f.scrimp.v1.Mode\x12\x13\n\x0bis_override\x18\x02 \x01(\x08*H\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\x0c\n\x08MODE_OFF\x10\x01\x12\x0f\n\x0bMODE_SHADOW\x10\x02\x12\x0b\n\x07MODE_ON\x10\x03\x32\x9e\x02\n\x05\x41\x64min\x12I\n\nInvalidate\x12\x1c.scrimp.v1.InvalidateRequest\x1a\x1d.scrimp.v1.InvalidateResponse\x12\x46\n\tEraseUser\x12\x1b.scrimp.v1.EraseUserRequest\x1a\x1c.scrimp.v1.EraseUserResponse\x12@\n\x07SetMode\x12\x19.scrimp.v1.SetModeRequest\x1a\x1a.scrimp.v1.SetModeResponse\x12@\n\x07GetMode\x12\x19.scrimp.v1.GetModeRequest\x1a\x1a.scrimp.v1.GetModeResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'scrimp.v1.admin_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MODE']._serialized_start=539
-  _globals['_MODE']._serialized_end=611
+  _globals['_MODE']._serialized_start=805
+  _globals['_MODE']._serialized_end=877
   _globals['_INVALIDATEREQUEST']._serialized_start=37
   _globals['_INVALIDATEREQUEST']._serialized_end=219
   _globals['_INVALIDATERESPONSE']._serialized_start=221
   _globals['_INVALIDATERESPONSE']._serialized_end=279
-  _globals['_SETMODEREQUEST']._serialized_start=281
-  _globals['_SETMODEREQUEST']._serialized_end=347
-  _globals['_SETMODERESPONSE']._serialized_start=349
-  _globals['_SETMODERESPONSE']._serialized_end=429
-  _globals['_GETMODEREQUEST']._serialized_start=431
-  _globals['_GETMODEREQUEST']._serialized_end=466
-  _globals['_GETMODERESPONSE']._serialized_start=468
-  _globals['_GETMODERESPONSE']._serialized_end=537
-  _globals['_ADMIN']._serialized_start=614
-  _globals['_ADMIN']._serialized_end=828
+  _globals['_ERASEUSERREQUEST']._serialized_start=281
+  _globals['_ERASEUSERREQUEST']._serialized_end=349
+  _globals['_ERASEUSERRESPONSE']._serialized_start=352
+  _globals['_ERASEUSERRESPONSE']._serialized_end=545
+  _globals['_SETMODEREQUEST']._serialized_start=547
+  _globals['_SETMODEREQUEST']._serialized_end=613
+  _globals['_SETMODERESPONSE']._serialized_start=615
+  _globals['_SETMODERESPONSE']._serialized_end=695
+  _globals['_GETMODEREQUEST']._serialized_start=697
+  _globals['_GETMODEREQUEST']._serialized_end=732
+  _globals['_GETMODERESPONSE']._serialized_start=734
+  _globals['_GETMODERESPONSE']._serialized_end=803
+  _globals['_ADMIN']._serialized_start=880
+  _globals['_ADMIN']._serialized_end=1166
 # @@protoc_insertion_point(module_scope)

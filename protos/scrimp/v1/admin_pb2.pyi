@@ -120,6 +120,88 @@ class InvalidateResponse(_message.Message):
 Global___InvalidateResponse: _TypeAlias = InvalidateResponse  # noqa: Y015
 
 @_typing.final
+class EraseUserRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    namespace: _builtins.str
+    """Only there; empty: everywhere."""
+    user: _builtins.str
+    """As requests named them; must be given."""
+    dry_run: _builtins.bool
+    """Only count."""
+    def __init__(
+        self,
+        *,
+        namespace: _builtins.str = ...,
+        user: _builtins.str = ...,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "namespace", b"namespace", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseUserRequest: _TypeAlias = EraseUserRequest  # noqa: Y015
+
+@_typing.final
+class EraseUserResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    N_ENTRIES_FIELD_NUMBER: _builtins.int
+    N_REQUESTS_FIELD_NUMBER: _builtins.int
+    N_OUTCOMES_FIELD_NUMBER: _builtins.int
+    N_TICKETS_FIELD_NUMBER: _builtins.int
+    N_PAIRS_FIELD_NUMBER: _builtins.int
+    N_NOTES_FIELD_NUMBER: _builtins.int
+    N_OBSERVATIONS_FIELD_NUMBER: _builtins.int
+    IS_FREED_FIELD_NUMBER: _builtins.int
+    N_VERDICTS_FIELD_NUMBER: _builtins.int
+    n_entries: _builtins.int
+    """Stored answers to the user's own requests. Those to others' requests stay."""
+    n_requests: _builtins.int
+    """Requests in the ledger that are nobody's from now on; their sums stay."""
+    n_outcomes: _builtins.int
+    """Outcomes that were kept for retries."""
+    n_tickets: _builtins.int
+    """Tickets that were out; their answers cannot be brought any more."""
+    n_pairs: _builtins.int
+    """Pairs of texts: kept for feedback, and labelled for training."""
+    n_notes: _builtins.int
+    """Notes that came with feedback."""
+    n_observations: _builtins.int
+    """Judged pairs that lost the words in which their texts differ, and go on to count."""
+    is_freed: _builtins.bool
+    """Nothing of it is in any file any more. False: somebody read the files just now; they are freed
+    within a minute after that, or by calling again.
+    """
+    n_verdicts: _builtins.int
+    """Answers that were judged to put routing right, with the vectors of their prompts."""
+    def __init__(
+        self,
+        *,
+        n_entries: _builtins.int = ...,
+        n_requests: _builtins.int = ...,
+        n_outcomes: _builtins.int = ...,
+        n_tickets: _builtins.int = ...,
+        n_pairs: _builtins.int = ...,
+        n_notes: _builtins.int = ...,
+        n_observations: _builtins.int = ...,
+        is_freed: _builtins.bool = ...,
+        n_verdicts: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["is_freed", b"is_freed", "n_entries", b"n_entries", "n_notes", b"n_notes", "n_observations", b"n_observations", "n_outcomes", b"n_outcomes", "n_pairs", b"n_pairs", "n_requests", b"n_requests", "n_tickets", b"n_tickets", "n_verdicts", b"n_verdicts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseUserResponse: _TypeAlias = EraseUserResponse  # noqa: Y015
+
+@_typing.final
 class SetModeRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -40,6 +40,11 @@ class AdminStub:
                 request_serializer=scrimp_dot_v1_dot_admin__pb2.InvalidateRequest.SerializeToString,
                 response_deserializer=scrimp_dot_v1_dot_admin__pb2.InvalidateResponse.FromString,
                 _registered_method=True)
+        self.EraseUser = channel.unary_unary(
+                '/scrimp.v1.Admin/EraseUser',
+                request_serializer=scrimp_dot_v1_dot_admin__pb2.EraseUserRequest.SerializeToString,
+                response_deserializer=scrimp_dot_v1_dot_admin__pb2.EraseUserResponse.FromString,
+                _registered_method=True)
         self.SetMode = channel.unary_unary(
                 '/scrimp.v1.Admin/SetMode',
                 request_serializer=scrimp_dot_v1_dot_admin__pb2.SetModeRequest.SerializeToString,
@@ -58,6 +63,14 @@ class AdminServicer:
 
     def Invalidate(self, request, context):
         """Remove stored answers, at once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EraseUser(self, request, context):
+        """Erase what a user wrote or received; what was paid and saved stays. Durable, and out of the
+        files, when it returns; may be called again at any time, and takes seconds where much is stored.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -83,6 +96,11 @@ def add_AdminServicer_to_server(servicer, server):
                     servicer.Invalidate,
                     request_deserializer=scrimp_dot_v1_dot_admin__pb2.InvalidateRequest.FromString,
                     response_serializer=scrimp_dot_v1_dot_admin__pb2.InvalidateResponse.SerializeToString,
+            ),
+            'EraseUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseUser,
+                    request_deserializer=scrimp_dot_v1_dot_admin__pb2.EraseUserRequest.FromString,
+                    response_serializer=scrimp_dot_v1_dot_admin__pb2.EraseUserResponse.SerializeToString,
             ),
             'SetMode': grpc.unary_unary_rpc_method_handler(
                     servicer.SetMode,
@@ -123,6 +141,33 @@ class Admin:
             '/scrimp.v1.Admin/Invalidate',
             scrimp_dot_v1_dot_admin__pb2.InvalidateRequest.SerializeToString,
             scrimp_dot_v1_dot_admin__pb2.InvalidateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/scrimp.v1.Admin/EraseUser',
+            scrimp_dot_v1_dot_admin__pb2.EraseUserRequest.SerializeToString,
+            scrimp_dot_v1_dot_admin__pb2.EraseUserResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,6 +35,10 @@ class AdminStub:
     def __new__(cls, channel: _aio.Channel) -> AdminAsyncStub: ...
     Invalidate: _grpc.UnaryUnaryMultiCallable[_admin_pb2.InvalidateRequest, _admin_pb2.InvalidateResponse]
     """Remove stored answers, at once."""
+    EraseUser: _grpc.UnaryUnaryMultiCallable[_admin_pb2.EraseUserRequest, _admin_pb2.EraseUserResponse]
+    """Erase what a user wrote or received; what was paid and saved stays. Durable, and out of the
+    files, when it returns; may be called again at any time, and takes seconds where much is stored.
+    """
     SetMode: _grpc.UnaryUnaryMultiCallable[_admin_pb2.SetModeRequest, _admin_pb2.SetModeResponse]
     """Switch a namespace at run time; kept across restarts."""
     GetMode: _grpc.UnaryUnaryMultiCallable[_admin_pb2.GetModeRequest, _admin_pb2.GetModeResponse]
@@ -46,6 +50,10 @@ class AdminAsyncStub(AdminStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Invalidate: _aio.UnaryUnaryMultiCallable[_admin_pb2.InvalidateRequest, _admin_pb2.InvalidateResponse]  # type: ignore[assignment]
     """Remove stored answers, at once."""
+    EraseUser: _aio.UnaryUnaryMultiCallable[_admin_pb2.EraseUserRequest, _admin_pb2.EraseUserResponse]  # type: ignore[assignment]
+    """Erase what a user wrote or received; what was paid and saved stays. Durable, and out of the
+    files, when it returns; may be called again at any time, and takes seconds where much is stored.
+    """
     SetMode: _aio.UnaryUnaryMultiCallable[_admin_pb2.SetModeRequest, _admin_pb2.SetModeResponse]  # type: ignore[assignment]
     """Switch a namespace at run time; kept across restarts."""
     GetMode: _aio.UnaryUnaryMultiCallable[_admin_pb2.GetModeRequest, _admin_pb2.GetModeResponse]  # type: ignore[assignment]
@@ -60,6 +68,16 @@ class AdminServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.InvalidateResponse, _abc.Awaitable[_admin_pb2.InvalidateResponse]]:
         """Remove stored answers, at once."""
+
+    @_abc_1.abstractmethod
+    def EraseUser(
+        self,
+        request: _admin_pb2.EraseUserRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.EraseUserResponse, _abc.Awaitable[_admin_pb2.EraseUserResponse]]:
+        """Erase what a user wrote or received; what was paid and saved stays. Durable, and out of the
+        files, when it returns; may be called again at any time, and takes seconds where much is stored.
+        """
 
     @_abc_1.abstractmethod
     def SetMode(

@@ -198,6 +198,12 @@ _FEEDBACK: Final = _object(
     verdict=_one_of(*FeedbackKind),
     note={"type": "string", "maxLength": MAX_NOTE_CHARS},
 )
+_ERASURE: Final = _object(
+    "user",
+    user={"type": "string", "minLength": 1},
+    namespace=_TEXT,
+    dry_run={"type": "boolean"},
+)
 _POSTS: Final[Mapping[str, tuple[str, Schema]]] = {
     "/v1/chat/completions": ("OpenAI's chat completions", _CHAT),
     "/v1/responses": ("OpenAI's responses", _RESPONSE),
@@ -205,6 +211,7 @@ _POSTS: Final[Mapping[str, tuple[str, Schema]]] = {
     "/v1/messages/count_tokens": ("Input tokens of a message, counted or estimated", _COUNTED),
     "/v1/embeddings": ("Vectors of the built-in encoder", _EMBEDDING),
     "/v1/feedback": ("A word on an answer that was received", _FEEDBACK),
+    "/scrimp/v1/erase": ("Erase what a user wrote or received", _ERASURE),
 }
 _GETS: Final[Mapping[str, str]] = {
     "/v1/models": "The models that may be named",

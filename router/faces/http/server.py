@@ -22,6 +22,7 @@ from router.faces import reports
 from router.faces.bounds import check_chat
 from router.faces.desk import Desk, Desks
 from router.faces.edge import Edge
+from router.faces.http.admin import erase_user
 from router.faces.http.api import Api, Asked, Body, Done, Replies
 from router.faces.http.bodies import check_counts, parse_body, read_body
 from router.faces.http.chat_completions import ChatCompletions
@@ -97,6 +98,7 @@ class HttpFace:
         app.router.add_post(_COUNTING, self._count)
         app.router.add_post("/v1/embeddings", self._embed)
         app.router.add_post("/v1/feedback", self._report)
+        app.router.add_post("/scrimp/v1/erase", self._erase)
         app.router.add_get("/v1/models", self._list)
         app.router.add_get("/v1/models/{name:.+}", self._describe)
         app.router.add_get("/openapi.json", self._openapi)
@@ -201,6 +203,21 @@ class HttpFace:
             return web.json_response(
                 await reported(body, words, desk.terms.operations, desk.limits)
             )
+
+    async def _erase(self, http: web.Request) -> web.Response:
+        desk = http[_DESK]
+        with self._edge.passing():
+            body: Body = await parse_body(await read_body(http, desk.http.body_s))
+            check_counts(body, desk.limits)
+            async with asyncio.timeout(desk.http.timeout_s):
+                done = await erase_user(
+                    body,
+                    http.headers.get(f"{PREFIX}namespace", ""),
+                    http[_ACCESS],
+                    desk.terms.operations,
+                    desk.limits,
+                )
+            return web.json_response(done)
 
     async def _list(self, http: web.Request) -> web.Response:
         return web.json_response(http[_DESK].names.listed(self._encoder))

@@ -17,8 +17,9 @@ from fakes_ledger import a_ticket as a_bare_ticket
 from fakes_requests import chat
 
 from cache.calibration import Observation, Source
+from cache.traits import wordless
 from cache.types import EntryId, Head, Hit, Miss, MissReason, PartitionKey
-from router.audits import Audits, near_miss, wordless
+from router.audits import Audits, near_miss
 from router.comparator import Comparator
 from router.decision import Clock, Decision
 from router.errors import ProviderTimeout

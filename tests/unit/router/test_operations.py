@@ -42,6 +42,9 @@ class Entries:
         self.removed.append(selector)
         return Invalidation(n_entries=1, ids=selector.ids)
 
+    async def free(self) -> bool:
+        return True
+
 
 @dataclass(slots=True)
 class Seen:

@@ -111,6 +111,22 @@ def test_a_secret_that_changed_is_a_change_and_is_not_shown() -> None:
     assert "0123456789" not in repr(found)
 
 
+def test_the_key_to_data_at_rest_needs_a_restart_and_is_not_shown() -> None:
+    """Files are sealed with the key of the start; the same key again is no news."""
+    sealed = "[encryption]\nkey_env = 'DATA_KEY'\n"
+    with_key = [parse(sealed, {**ENVIRON, "DATA_KEY": digit * 64}) for digit in "aab"]
+
+    other = changes(with_key[0], with_key[2])
+    first = changes(read(""), with_key[0])
+
+    assert (other.applied, other.needs_restart) == ((), ("encryption",))
+    assert other.settings.data_keys == with_key[0].data_keys
+    assert first.needs_restart == ("encryption",)
+    assert not first.settings.data_keys
+    assert changes(with_key[0], with_key[1]).needs_restart == ()
+    assert "b" * 8 not in repr(other)
+
+
 def test_the_last_key_taken_out_leaves_the_door_shut() -> None:
     """A service that wanted keys is not opened to everyone by a reading; the first key shuts it."""
     shut = changes(read(KEY), read("")).settings

@@ -24,7 +24,7 @@ async def a_folder(folder: Path) -> Path:
             is_same=False,
             source=Source.AUDIT,
             at_ms=NOW_MS,
-            expires_at_ms=NOW_MS + 1,
+            expires_at_ms=4_000_000_000_000,
         )
     )
     await ledger.aclose()
@@ -44,7 +44,13 @@ async def test_pairs_are_written_as_training_reads_them(
 
     assert status == 0
     assert [json.loads(line) for line in to.read_text().splitlines()] == [
-        {"a": "how are you, Zoë?", "b": "wie geht's?", "duplicate": 0, "source": "audit"}
+        {
+            "a": "how are you, Zoë?",
+            "b": "wie geht's?",
+            "duplicate": 0,
+            "source": "audit",
+            "expires_at": 4_000_000_000,
+        }
     ]
     assert stat.S_IMODE(to.stat().st_mode) == 0o600
     assert "1 labelled pairs" in capsys.readouterr().out

@@ -11,6 +11,7 @@ from fakes_ledger import a_line, an_attempt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cache.embedded.vault import PLAIN, lend
 from router.ledger.hours import HOUR_MS, QUIET_MS, hours_to_sum, keep, mark, sum_up
 from router.ledger.lines import attempt_rows, line_row, read_line, write_line
 from router.ledger.savings import read_savings
@@ -96,6 +97,7 @@ queries = st.builds(
 @contextmanager
 def a_file(lines: Sequence[LedgerLine]) -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        lend(PLAIN, connection)
         for step in SCHEMA.migrations:
             step(connection)
         for line in lines:

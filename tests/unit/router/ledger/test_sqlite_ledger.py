@@ -20,6 +20,7 @@ from fakes_ledger import NOW_MS, TOKEN, a_hit, a_line, a_ticket, an_open_line
 
 from cache.calibration import Source
 from cache.embedded.sqlite_schema import Schema, open_database
+from cache.embedded.vault import PLAIN, lend
 from router.ledger.errors import LedgerError, LedgerRefused, LedgerUnavailable, LineRefused
 from router.ledger.kept import KeptBounds
 from router.ledger.labels import labelled_pairs, read_labels, trim_labels, write_label
@@ -450,6 +451,7 @@ async def test_labelled_pairs_go_at_their_time(tmp_path: Path) -> None:
 def test_of_too_many_labelled_pairs_the_oldest_go() -> None:
     """Their number is bounded, whatever traffic brings."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        lend(PLAIN, connection)
         for step in SCHEMA.migrations:
             step(connection)
         for n in range(5):
@@ -464,6 +466,7 @@ def test_of_too_many_labelled_pairs_the_oldest_go() -> None:
 def test_what_the_rules_of_today_call_personal_is_not_read() -> None:
     """A pair that was kept before a rule was sharpened is not handed out either."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        lend(PLAIN, connection)
         for step in SCHEMA.migrations:
             step(connection)
         write_label(connection, a_label(1, asked="mail me at ann@example.com"))
