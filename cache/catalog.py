@@ -75,6 +75,14 @@ class Catalog:
         self._expiry.add(head.id, head.expires_at_s)
         return None if present is None else present.id
 
+    def end_earlier(self, head: Head) -> None:
+        """Put in place of an entry's head one that expires before it; unknown: nothing is done."""
+        key = self._keys.get(head.id)
+        if key is None:
+            return
+        self._heads[head.id] = self._by_key[key] = head
+        self._expiry.add(head.id, head.expires_at_s)  # the later moment finds nobody
+
     def remove(self, entry_id: EntryId) -> Head | None:
         """Forget an entry and return its head, None when it was unknown."""
         head = self._heads.pop(entry_id, None)

@@ -266,6 +266,16 @@ class SemanticCache:
             await self._upkeep.remove_hidden()
         return Invalidation(n_entries=len(ids), ids=tuple(ids))
 
+    def keep(self, keep_s: Callable[[str], float] | None) -> None:
+        """Keep entries for other times from now on; what is there is held to them in a moment.
+
+        What a time that was shorter has cut stays cut.
+
+        Args:
+            keep_s: as at the beginning.
+        """
+        self._shelf.keep_s = keep_s
+
     async def free(self) -> bool:
         """Leave nothing of what was removed before in the store's files; may take seconds.
 

@@ -41,11 +41,11 @@ class Shelf:
         self.refutations = Refutations()
         self.n_evicted = 0
         self.n_failures = 0
+        self.keep_s = keep_s  # for how long entries of a namespace are kept at most
         self._encoder = encoder
         self._unseen = str if encoder is None else encoder.unseen  # without eyes all is unseen
         self._store = store
         self._bounds = bounds
-        self._keep_s = keep_s
 
     def load(self, now_s: float) -> None:
         """Fill the empty shelf from the store. Slow: call it off the event loop, before use."""
@@ -62,13 +62,21 @@ class Shelf:
 
     def _kept_shorter(self, head: Head) -> Head:
         """Return a head that ends when its namespace's bound of today says so."""
-        if self._keep_s is None:
+        if self.keep_s is None:
             return head
-        ends_at_s = head.created_at_s + self._keep_s(head.namespace)
+        ends_at_s = head.created_at_s + self.keep_s(head.namespace)
         return head if head.expires_at_s <= ends_at_s else replace(head, expires_at_s=ends_at_s)
+
+    def end_earlier(self, heads: Iterable[Head]) -> None:
+        """Let entries end when the bound of now says so; it may be another than when they came."""
+        for head in heads:
+            shorter = self._kept_shorter(head)
+            if shorter is not head:
+                self.catalog.end_earlier(shorter)
 
     def show(self, head: Head, text: str, answer: bytes, embedding: Embedding | None) -> bool:
         """Make a stored entry visible; tell whether another one gave way to it, or it to one."""
+        head = self._kept_shorter(head)  # the bound may have been lowered while it was stored
         self._make_room(head.n_bytes, head.created_at_s, n_entries=1)
         gone = self.catalog.add(head, text)
         if gone is not None:

@@ -48,6 +48,7 @@ class Upkeep:
         self._every_s = every_s
         self._tasks: list[asyncio.Task[None]] = []
         self._removing = asyncio.Lock()
+        self._kept_to = shelf.keep_s
 
     def start(self) -> None:
         """Begin the rounds on the running event loop."""
@@ -69,6 +70,7 @@ class Upkeep:
         Raises:
             StoreUnavailable: hidden, but not removed yet.
         """
+        await self._end_earlier()
         n_expired = 0
         while n := self._shelf.hide_expired(self._clock(), _SWEPT_AT_ONCE):
             n_expired += n
@@ -77,6 +79,17 @@ class Upkeep:
         await self.remove_hidden()
         await self._store.tend(self._clock())
         return n_expired
+
+    async def _end_earlier(self) -> None:
+        """Hold what is there to the bound of now, where that is a new one."""
+        keep_s = self._shelf.keep_s
+        if keep_s is self._kept_to:
+            return
+        heads = self._shelf.catalog.heads()
+        for start in range(0, len(heads), _SWEPT_AT_ONCE):
+            self._shelf.end_earlier(heads[start : start + _SWEPT_AT_ONCE])
+            await asyncio.sleep(0)
+        self._kept_to = keep_s
 
     async def remove_hidden(self) -> None:
         """Remove from the store what is hidden already.

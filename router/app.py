@@ -63,7 +63,7 @@ from router.providers.litellm import LitellmProvider
 from router.providers.openai import OpenAIProvider
 from router.providers.scripted import ScriptedProvider
 from router.settings import Calibrated, Key, NamespacePolicy, Settings
-from router.settings.privacy import kept_s, rewrite_every_s
+from router.settings.privacy import TextBounds
 from router.terms import InUse, Lasting, fallback_of, terms_of
 from router.understand import Ask, Scorer, Understand, Understanding
 
@@ -106,7 +106,8 @@ class App:
         self._tasks: list[asyncio.Task[None]] = []
         with ExitStack() as opened:  # what is open is closed where a later part cannot be made
             self._folder = opened.enter_context(DataFolder(settings.service.data_folder))
-            vault, retention = vault_of(settings.data_keys.reveal()), retention_of(settings)
+            vault = vault_of(settings.data_keys.reveal())
+            self._retention = retention = retention_of(settings)
             self.ledger = SqliteLedger.open(
                 self._folder.path,
                 on_failure=self._ledger_failed,
@@ -114,7 +115,7 @@ class App:
                 vault=vault,
             )
             opened.callback(self.ledger.close)
-            store = SqliteEntryStore(
+            store = self._store = SqliteEntryStore(
                 self._folder.file("cache.sqlite"),
                 vault=vault,
                 rewrite_every_s=retention.rewrite_every_s,
@@ -131,7 +132,7 @@ class App:
                 verifier=verifier.verifier_id,
                 metrics=self.metrics,
                 now_s=now_s,
-                words_s=retention.words_s,
+                words_s=lambda namespace: self._retention.words_s(namespace),
             )
             rules = RuleScorer(model.tiers) if model else RuleScorer()
             self.cache = SemanticCache(
@@ -232,7 +233,7 @@ class App:
                 forgotten=self._forgotten,
             )
             first = terms_of(settings, self._lasting, fallback, self.audits)
-            self.terms = InUse(first, self._lasting, self._adapters, self.audits)
+            self.terms = InUse(first, self._lasting, self._adapters, self.audits, self._keep_texts)
             self.metrics.watch(Watched.CACHE_ENTRIES, lambda: self.cache.stats().n_entries)
             self.metrics.watch(Watched.CACHE_BYTES, lambda: self.cache.stats().n_bytes)
             self.metrics.watch(Watched.LEDGER_QUEUE, lambda: self.ledger.stats().n_waiting)
@@ -390,6 +391,16 @@ class App:
         await self.assurance.relearn()
         await self.learned.relearn()
 
+    def _keep_texts(self, settings: Settings) -> None:
+        """Keep texts for as long as other settings say, those that are there included."""
+        retention = retention_of(settings)
+        if retention == self._retention:
+            return
+        self._retention = retention
+        self.ledger.keep(retention)
+        self.cache.keep(retention.keep_s)
+        self._store.tidying.every_s = retention.rewrite_every_s
+
     def _notice(self, part: str, consequence: str) -> None:
         _log.warning("degraded: %s: %s", part, consequence)
         self.metrics.degraded(part)
@@ -435,15 +446,9 @@ def build(
 
 def retention_of(settings: Settings) -> Retention:
     """Return how long texts are kept; of namespaces that the settings do not know, as of others."""
-    default, policies = settings.default_policy, settings.policies
-    every_s = rewrite_every_s(iter((default, *policies.values())))
-    if every_s is None:
-        return Retention()
-
-    def keep_s(namespace: str) -> float:
-        return kept_s(policies.get(namespace, default).text_s)
-
-    return Retention(keep_s=keep_s, rewrite_every_s=every_s)
+    bounds = TextBounds.of(settings)
+    every_s = bounds.rewrite_every_s
+    return Retention() if every_s is None else Retention(keep_s=bounds, rewrite_every_s=every_s)
 
 
 def _by_rules(rules: Scorer, ask: Ask) -> Understanding:

@@ -177,13 +177,22 @@ class InUse:
         lasting: what all are joined to.
         adapters: the open connections.
         audits: what checks answers in the background, by the terms of now.
+        keep_texts: told the settings of now, for how long texts are kept.
     """
 
-    def __init__(self, first: Terms, lasting: Lasting, adapters: Adapters, audits: Audits) -> None:
+    def __init__(
+        self,
+        first: Terms,
+        lasting: Lasting,
+        adapters: Adapters,
+        audits: Audits,
+        keep_texts: Callable[[Settings], None],
+    ) -> None:
         self.now = first
         self._lasting = lasting
         self._adapters = adapters
         self._audits = audits
+        self._keep_texts = keep_texts
         self._past: list[Terms] = []
         self._idle: list[Terms] = []
         self.go_by(first)
@@ -217,6 +226,7 @@ class InUse:
         self.now = terms
         self._audits.go_by(terms.settings, terms.fallback)
         self.go_by(terms)
+        self._keep_texts(terms.settings)
 
     async def let_go(self) -> None:
         """Close the connections that neither the terms of now nor a request in flight need.

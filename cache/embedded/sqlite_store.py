@@ -211,7 +211,7 @@ class SqliteEntryStore:
     ) -> None:
         self.path = path
         self.writer = SqliteWriter(path, SCHEMA, synchronous=synchronous, vault=vault)
-        self._tidying = Tidying(self.writer, every_s=rewrite_every_s)
+        self.tidying = Tidying(self.writer, every_s=rewrite_every_s)
         self._vault = vault
         self._sql = _SEALED_SQL if vault.key_ids else _PLAIN_SQL
         self._own = threading.local()
@@ -356,12 +356,12 @@ class SqliteEntryStore:
 
     async def tend(self, now_s: float) -> None:
         """Keep what was removed from resting in the file; see ``EntryStore.tend``."""
-        await self._tidying.tend(now_s)
+        await self.tidying.tend(now_s)
 
     async def free(self, now_s: float) -> bool:
         """Rewrite the file without what was removed; see ``EntryStore.free``."""
         await self.writer.submit(due_now)
-        return await self._tidying.free(now_s)
+        return await self.tidying.free(now_s)
 
     def quick_check(self) -> list[str]:
         """Return what SQLite finds wrong with the file; reads all of it."""

@@ -40,7 +40,8 @@ class Tidying:
 
     Args:
         writer: of the file; its schema has a table ``upkeep``.
-        every_s: seconds between two times it is rewritten; None: only when asked for.
+        every_s: seconds between two times it is rewritten; None: only when asked for. May be set
+            to others at any time.
         rewrite: does so, outside of any transaction.
     """
 
@@ -52,7 +53,7 @@ class Tidying:
         rewrite: Callable[[sqlite3.Connection], None] = rewritten,
     ) -> None:
         self._writer = writer
-        self._every_s = every_s
+        self.every_s = every_s
         self._rewrite = rewrite
         self._rewritten_at_s: float | None = None
         self._emptied_at_s: float | None = None
@@ -69,7 +70,7 @@ class Tidying:
         if self._rewritten_at_s == _DUE:
             await self.free(now_s)  # an erasure died before it had freed the file
             return
-        if self._every_s is not None and now_s - self._rewritten_at_s >= self._every_s:
+        if self.every_s is not None and now_s - self._rewritten_at_s >= self.every_s:
             await self.free(now_s, self._rewrite)
             return
         n_done = self._writer.stats().n_done

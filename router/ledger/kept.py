@@ -151,6 +151,11 @@ class KeptIndex:
         self._expiry_of.pop(key, None)
         self._forget(key)
 
+    def forget_outcomes(self) -> None:
+        """Forget all outcomes that are at hand, as they changed in the file; their keys stay."""
+        self._recent.clear()
+        self._n_bytes = 0
+
     def _forget(self, key: bytes) -> None:
         kept = self._recent.pop(key, None)
         if kept is not None:

@@ -1,7 +1,8 @@
 """How long texts are kept: no longer than the settings say, counted from when the text came.
 
 ``since_ms`` of what is kept says when its oldest text came: of what a hit brought, when the entry
-was stored. What is written is bounded at once; what was written under a wider bound, at a start.
+was stored. What is written is bounded at once; what was written under a wider bound, at a start and
+when settings that are read again bring another.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from router.ledger import verdicts
 from router.ledger.evidence import KEEP_S
-from router.ledger.types import KeptOutcome, LabelledPair, LedgerLine, Pair
+from router.ledger.types import KeptOutcome, LabelledPair, LedgerLine, Pair, Ticket
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,15 @@ class Retention:
             return pair
         until_ms = self._until_ms(pair.namespace, pair.since_ms or pair.at_ms)
         return pair if pair.expires_at_ms <= until_ms else replace(pair, expires_at_ms=until_ms)
+
+    def ticket(self, ticket: Ticket, line: LedgerLine) -> Ticket:
+        """Return a ticket that ends in time: it may be of a request from before a bound."""
+        if self.keep_s is None:
+            return ticket
+        until_ms = self._until_ms(ticket.namespace, line.at_ms)
+        if ticket.expires_at_ms <= until_ms:
+            return ticket
+        return replace(ticket, expires_at_ms=until_ms)
 
     def _until_ms(self, namespace: str, since_ms: int) -> int:
         assert self.keep_s is not None

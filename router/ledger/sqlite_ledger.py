@@ -91,7 +91,7 @@ class SqliteLedger:
         self._writer = writer
         self._kept = kept
         self._on_failure = on_failure
-        self._retention = retention
+        self._retention = self._shortened_to = retention
         self._tidying = Tidying(
             writer, every_s=retention.rewrite_every_s, rewrite=erasure.rewrite_texts
         )
@@ -161,6 +161,11 @@ class SqliteLedger:
         self._slow.close()
         self._writer.close()  # last, so that it can fold the log into the file
 
+    def keep(self, retention: Retention) -> None:
+        """Keep texts for other times from now on; the next upkeep holds what is there to them."""
+        self._retention = retention
+        self._tidying.every_s = retention.rewrite_every_s
+
     async def record(
         self,
         line: LedgerLine,
@@ -203,6 +208,7 @@ class SqliteLedger:
         """Write an open line and its ticket; see ``Ledger``."""
         check_opening(ticket, line)
         kept, pair = self._retention.kept(kept, line), self._retention.pair(pair, line)
+        ticket = self._retention.ticket(ticket, line)
         audited = None if hit is None else entry_of(hit, pair=pair)
         await self._write(entry_of(line, key, kept, ticket=ticket, hit=audited).write)
         self._remember(key, kept)  # not before: no retry may get a ticket that nobody knows
@@ -223,7 +229,7 @@ class SqliteLedger:
     async def expire_tickets(self, now_ms: int) -> int:
         """Expire a bounded number of tickets, sum past hours; see ``Ledger``."""
         self._kept.drop_expired(now_ms)
-
+        await self._shorten()
         n_expired = await self._write(lambda connection: expire_all(connection, now_ms))
         await self._sum_hours(now_ms)
         await self._apart(self._tidying.tend(now_ms / 1e3))
@@ -388,6 +394,14 @@ class SqliteLedger:
             self._writer.post(operation)
         except StoreUnavailable as error:
             self._on_failure(error)
+
+    async def _shorten(self) -> None:
+        retention = self._retention
+        if retention is self._shortened_to:
+            return
+        await self._write(partial(shorten, retention=retention))
+        self._kept.forget_outcomes()  # those at hand end when they should have before
+        self._shortened_to = retention
 
     async def _sum_hours(self, now_ms: int) -> None:
         marked = await self._slow.run(partial(hours.hours_to_sum, now_ms=now_ms))

@@ -33,6 +33,7 @@ LIVE: Final[Mapping[str, frozenset[str]]] = {
     "audits": frozenset(
         {"share", "twin_share", "budget_usd_per_day", "shadow_share", "keep_pairs_days"}
     ),
+    "retention": frozenset({"text_s"}),  # namespaces are told, and files, as it changes
     "routing": frozenset(RoutingTable.model_fields),  # all of it is read per request
 }
 """By table, the keys that hold from the next request on."""

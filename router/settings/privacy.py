@@ -7,6 +7,7 @@ import binascii
 import re
 import stat
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -16,7 +17,7 @@ from router.settings.cross import Findings, Said
 from router.settings.fields import Place
 from router.settings.mistakes import HIDDEN
 from router.settings.tables import EncryptionTable, SettingsFile
-from router.settings.values import DataKeys, NamespacePolicy
+from router.settings.values import DataKeys, Settings
 
 FOREVER_S: Final = 100 * 365 * 86_400.0
 """What stands for no bound where a number is wanted."""
@@ -38,10 +39,34 @@ def kept_s(text_s: float | None) -> float:
     return FOREVER_S if text_s is None else text_s - margin_s(text_s)
 
 
-def rewrite_every_s(policies: Iterator[NamespacePolicy]) -> float | None:
-    """Return how often files are rewritten to hold every bound; None: no bound asks for it."""
-    bounds = [policy.text_s for policy in policies if policy.text_s is not None]
-    return min(map(margin_s, bounds)) / 2 if bounds else None
+@dataclass(frozen=True, slots=True)
+class TextBounds:
+    """The bounds of all namespaces.
+
+    Attributes:
+        text_s: where a namespace has none of its own; None: no bound.
+        own: those that have another.
+    """
+
+    text_s: int | None
+    own: Mapping[str, int | None]
+
+    @classmethod
+    def of(cls, settings: Settings) -> TextBounds:
+        """Return those of settings."""
+        text_s = settings.default_policy.text_s
+        bounds = {name: policy.text_s for name, policy in settings.policies.items()}
+        return cls(text_s, {name: own for name, own in bounds.items() if own != text_s})
+
+    def __call__(self, namespace: str) -> float:
+        """Return for how many seconds texts of a namespace are kept until they are deleted."""
+        return kept_s(self.own.get(namespace, self.text_s))
+
+    @property
+    def rewrite_every_s(self) -> float | None:
+        """How often files are rewritten to hold every bound; None: no bound asks for it."""
+        bounds = [text_s for text_s in (self.text_s, *self.own.values()) if text_s is not None]
+        return min(map(margin_s, bounds)) / 2 if bounds else None
 
 
 def check_retention(file: SettingsFile, findings: Findings) -> None:

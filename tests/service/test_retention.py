@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from service.harness import EXACT, MISS, NEAR, WIRE_USAGE, Service, eventually, serving
+from service.harness import (
+    EXACT,
+    MISS,
+    NEAR,
+    WIRE_USAGE,
+    Service,
+    eventually,
+    serving,
+    settings_for,
+)
 from service.test_erasure import asked, found_in
 
 from cache.calibration import Observation, Source
 from router.ledger.labels import labelled_pairs
 from router.settings import SettingsError
+from router.settings.changes import changes
 from scrimp.client import Client
 from scrimp.v1 import feedback_pb2
 
@@ -163,6 +175,63 @@ async def test_a_lower_bound_holds_for_what_is_there(tmp_path: Path) -> None:
         await upkeep(service, folder)
 
         assert found_in(folder, MARK) == []
+
+
+async def test_a_bound_may_be_lowered_while_it_runs(tmp_path: Path) -> None:
+    """What is there ends as if it had been so all along; what is in memory does as well."""
+    folder = tmp_path / "data"
+    wide = {"cache.max_error_rate": 0.1}
+    async with serving(folder, overrides=wide) as service, service.client("acme") as client:
+        await leave_texts(service, client)
+        app = service.running.app
+        found = changes(app.settings, settings_for(folder, overrides=BOUNDED))
+        await service.running.switch(found.settings)
+        kept_on = await client.look_up(asked(STORED, "carl"))
+        service.clock.advance(DAY_S * 0.95)
+        await upkeep(service, folder)
+        retried = await client.complete(asked("Of what?", "ann", request_id="r-1"))
+        service.clock.advance(DAY_S * 0.05 - 1)
+        await upkeep(service, folder)
+
+        assert found.applied == ("retention.text_s",)
+        assert found.needs_restart == ()
+        assert kept_on.cache.outcome == EXACT
+        assert not retried.report.replayed
+        assert found_in(folder, MARK) == []
+        (known,) = [state.observations for state in app.assurance._namespaces.values()]
+        assert [one.traits for one in known] == [("form",), ("kind:name",)]
+        for name in ("cache.sqlite", "ledger.sqlite"):
+            with closing(sqlite3.connect(folder / name)) as connection:
+                (at_s,) = connection.execute("SELECT rewritten_at_s FROM upkeep").fetchone()
+            assert at_s >= service.clock() - DAY_S * 0.1, name
+
+
+async def test_a_namespace_may_get_a_bound_of_its_own_while_it_runs(tmp_path: Path) -> None:
+    """It holds there, and not elsewhere; taken out again it holds no more for what comes."""
+    folder = tmp_path / "data"
+    day = {"cache.max_error_rate": 0.1, "retention.text_s": DAY_S}
+    async with serving(folder, overrides=day) as service, service.client("short") as short:
+        running = service.running
+        before = running.app.settings
+        own = settings_for(folder, more=KEEPS, overrides=day)
+        await short.complete(asked("Where do okapis live?", "ann", namespace="short"))
+        await short.complete(asked(STORED, "ann", namespace="acme"))
+
+        await running.switch(changes(before, own).settings)
+        service.clock.advance(2 * HOUR_S - 720)
+        await upkeep(service, folder)
+        service.clock.advance(719)
+        await upkeep(service, folder)
+        gone = found_in(folder, b"okapis")
+        await running.switch(changes(own, before).settings)
+        await short.complete(asked("Where do bongos live?", "ann", namespace="short"))
+        service.clock.advance(3 * HOUR_S)
+        await upkeep(service, folder)
+        later = await short.look_up(asked("Where do bongos live?", "carl", namespace="short"))
+        acme = await short.look_up(asked(STORED, "carl", namespace="acme"))
+
+    assert gone == []
+    assert (later.cache.outcome, acme.cache.outcome) == (EXACT, EXACT)
 
 
 async def test_without_a_bound_each_kind_has_its_own(tmp_path: Path) -> None:

@@ -319,6 +319,45 @@ async def test_the_expired_leave_first() -> None:
     assert house.cache.stats().n_evicted == 0
 
 
+async def test_a_bound_that_is_lowered_holds_for_what_is_there_and_what_is_on_its_way(
+    house: House,
+) -> None:
+    """An entry ends earlier from the next sweep on; one that is being stored ends so as well."""
+    await house.cache.store(answer("one"))
+    await house.cache.store(answer("other", namespace="forum"))
+    house.clock.advance(50)
+
+    house.cache.keep(lambda namespace: 40 if namespace == "shop" else 90)
+    n_gone = [await house.cache.sweep()]
+    await house.cache.store(answer("late"))
+    for seconds in (39, 1):
+        house.clock.advance(seconds)
+        ended = await house.cache.find_exact(ask("other"))
+        n_gone.append(await house.cache.sweep())
+
+    assert n_gone == [1, 0, 2]
+    assert isinstance(ended, Miss)  # also before it is swept
+    assert ended.reason is MissReason.EXPIRED
+    assert house.cache.stats().n_entries == 0
+    assert list(house.rows.heads()) == []
+
+
+async def test_a_bound_that_is_raised_lengthens_nothing_that_is_there(house: House) -> None:
+    """What was cut short stays so: somebody was told that it would be gone."""
+    house.cache.keep(lambda _: 40)
+    await house.cache.store(answer("one"))
+    await house.cache.sweep()
+
+    house.cache.keep(None)
+    await house.cache.store(answer("two"))
+    await house.cache.sweep()
+    house.clock.advance(41)
+    await house.cache.sweep()
+
+    assert isinstance(await house.cache.find_exact(ask("two")), Hit)
+    assert await house.cache.find_exact(ask("one")) is None
+
+
 async def test_a_sweep_removes_the_expired_everywhere(house: House) -> None:
     """Map, index and store forget together."""
     await house.cache.store(answer("one red apple", ttl_s=1))

@@ -42,6 +42,7 @@ def read(text: str) -> Settings:
         ("", "[service]\nmode = 'shadow'\n", {"service.mode"}),
         ("", "[limits]\nmax_in_flight = 7\n", {"limits.max_in_flight"}),
         ("", "[cache]\nttl_s = 60\n", {"cache.ttl_s"}),
+        ("", "[retention]\ntext_s = 7200\n", {"retention.text_s"}),
         ("", "[namespaces.a]\nttl_s = 60\n", {"namespaces.a (added)"}),
         ("[namespaces.a]\nttl_s = 60\n", "[namespaces.a]\nttl_s = 61\n", {"namespaces.a"}),
         (KEY, KEY + "roles = ['admin']\n", {"auth.keys.web"}),
@@ -66,6 +67,7 @@ def test_what_may_change_while_it_runs_is_named_and_taken(
     assert found.needs_restart == ()
     assert found.settings.routing == read(after).routing
     assert found.settings.policies == read(after).policies
+    assert found.settings.default_policy == read(after).default_policy
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,38 @@ async def test_vectors_of_judged_answers_are_sealed_and_erased(tmp_path: Path) -
     await ledger.aclose()
 
 
+async def test_a_bound_that_is_lowered_while_it_is_open_holds_for_what_is_there(
+    tmp_path: Path,
+) -> None:
+    """In the file, at hand for retries, and for a ticket whose request came before the bound."""
+    ledger = open_ledger(tmp_path)
+    kept = KeptOutcome(body_digest=b"b" * 32, response=word(1).encode(), expires_at_ms=2**60)
+    await ledger.record(a_line(1, request_id="r-1"), key=KEY, kept=kept)
+    before = await ledger.kept(KEY, NOW_MS + 1)
+
+    ledger.keep(Retention(keep_s=lambda _: DAY_S, rewrite_every_s=1.0))
+    line = an_open_line(2)
+    await ledger.open_ticket(a_ticket(line, b"1" * 16, text=word(2), expires_at_ms=2**60), line)
+    await ledger.expire_tickets(NOW_MS)
+    late = an_open_line(3)
+    await ledger.open_ticket(a_ticket(late, b"2" * 16, text=word(3), expires_at_ms=2**60), late)
+    end_ms = max(NOW_MS, late.at_ms) + int(DAY_S * 1e3)
+    until = await ledger.kept(KEY, NOW_MS + 1)
+    after = await ledger.kept(KEY, end_ms)
+    n_expired = await ledger.expire_tickets(end_ms)
+    await ledger.expire_tickets(end_ms + 2_000)
+
+    data = files(tmp_path)
+    await ledger.aclose()
+    assert (before, after, n_expired) == (kept, None, 2)
+    assert until is not None
+    assert until.expires_at_ms <= end_ms
+    assert [word(n).encode() in data for n in (1, 2, 3)] == [False, False, False]
+    with closing(sqlite3.connect(ledger_path(tmp_path))) as connection:
+        (rewritten_at_s,) = connection.execute("SELECT rewritten_at_s FROM upkeep").fetchone()
+    assert rewritten_at_s == end_ms / 1e3 + 2
+
+
 async def test_rewriting_changes_no_row(tmp_path: Path) -> None:
     """Every table of texts and the lines are the same, row by row."""
     ledger = open_ledger(tmp_path)
