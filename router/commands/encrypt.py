@@ -9,8 +9,8 @@ import sys
 
 from cache.embedded.folder import DataFolder
 from cache.embedded.resealing import reseal
-from cache.embedded.sqlite_store import SCHEMA as CACHE_SCHEMA
-from cache.embedded.sqlite_store import rehash
+from cache.embedded.sqlite_entries import SCHEMA as CACHE_SCHEMA
+from cache.embedded.sqlite_entries import rehash
 from cache.embedded.vault import PLAIN, vault_of
 from cache.errors import CacheError
 from router.ledger.schema import SCHEMA as LEDGER_SCHEMA

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from cache import refutations
+from cache.embedded.sqlite_entries import SCHEMA
 from cache.embedded.sqlite_schema import Schema, connect, open_database
-from cache.embedded.sqlite_store import SCHEMA, SqliteEntryStore
+from cache.embedded.sqlite_store import SqliteEntryStore
 from cache.refutations import Refutations, marks_of
 
 

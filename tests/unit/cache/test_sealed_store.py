@@ -11,7 +11,8 @@ import pytest
 from fakes import FakeEmbedding
 
 from cache.embedded.resealing import reseal
-from cache.embedded.sqlite_store import SCHEMA, SqliteEntryStore, rehash
+from cache.embedded.sqlite_entries import SCHEMA, rehash
+from cache.embedded.sqlite_store import SqliteEntryStore
 from cache.embedded.vault import PLAIN, AesVault, Vault
 from cache.errors import DatabaseCorrupt, SealMismatch
 from cache.types import Draft, PartitionKey
