@@ -42,6 +42,14 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("config", nargs="?", type=Path, help="TOML file (default: $SCRIMP_CONFIG)")
     check.set_defaults(run=_check)
 
+    models = commands.add_parser(
+        "models", help="which models exist at which provider, and what they cost"
+    )
+    models.add_argument("word", nargs="?", default="", help="only those whose name holds it")
+    models.add_argument("--provider", default="", metavar="ID", help="only this provider's")
+    models.add_argument("--json", action="store_true", help="one JSON object")
+    models.set_defaults(run=_models)
+
     key = commands.add_parser("key", help="make a key for a caller; only its hash is kept")
     key.add_argument("name", help="who calls with it")
     key.add_argument(
@@ -225,6 +233,12 @@ def _check(args: argparse.Namespace) -> int:
     from router.commands.check import check
 
     return check(args.config)
+
+
+def _models(args: argparse.Namespace) -> int:
+    from router.commands.models import models
+
+    return models(args.word, args.provider, as_json=args.json)
 
 
 def _key(args: argparse.Namespace) -> int:

@@ -36,7 +36,7 @@ def price_of(query: PriceQuery, catalog: Catalog | None) -> Priced:
         return Priced(
             schedule=((Span(), _tariff(None, local)),), source="settings", context_window=window
         )
-    schedule = _schedule(model, local)
+    schedule = schedule_of(model, local)
     if all(tariff is None for _, tariff in schedule):
         return Priced(context_window=window)
     origin = f"genai-prices {catalog.version} of {catalog.newest} ({provider.id}/{model.id})"
@@ -44,7 +44,7 @@ def price_of(query: PriceQuery, catalog: Catalog | None) -> Priced:
     return Priced(schedule=schedule, source=source, context_window=window)
 
 
-def _schedule(model: ModelInfo, local: LocalPrices) -> tuple[tuple[Span, Tariff | None], ...]:
+def schedule_of(model: ModelInfo, local: LocalPrices) -> tuple[tuple[Span, Tariff | None], ...]:
     """Lay out dated prices: the latest that holds wins, the first one where none does."""
     prices = model.prices
     if not isinstance(prices, list):
