@@ -165,7 +165,7 @@ def terms_of(settings: Settings, lasting: Lasting, fallback: Fallback, audits: A
             spoken=lasting.spoken,
             on_word=lasting.on_word,
         ),
-        token_counts=TokenCounts(fallback.ways),
+        token_counts=TokenCounts(fallback, settings.policy),
     )
 
 

@@ -2,7 +2,14 @@
 
 from router.choose.choice import Pool, choose, is_reusable
 from router.choose.chooser import UNSCORED, Chooser
-from router.choose.need import Need, estimate_tokens, need_of, why_unfit
+from router.choose.need import (
+    Need,
+    estimate_tokens,
+    is_permitted,
+    need_of,
+    permission_of,
+    why_unfit,
+)
 
 __all__ = [
     "UNSCORED",
@@ -11,7 +18,9 @@ __all__ = [
     "Pool",
     "choose",
     "estimate_tokens",
+    "is_permitted",
     "is_reusable",
     "need_of",
+    "permission_of",
     "why_unfit",
 ]

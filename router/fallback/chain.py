@@ -12,7 +12,7 @@ import math
 import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, contextmanager
 from typing import cast
 from zlib import crc32
 
@@ -144,6 +144,14 @@ class Fallback:
         """The ways to each model, by the settings' name of the model."""
         return self._upstreams
 
+    def place(self, way: Upstream) -> AbstractAsyncContextManager[None]:
+        """Hold a place among the provider's calls while the block runs.
+
+        Raises:
+            Overloaded: there is none, or none soon enough.
+        """
+        return self._gates[way.provider_name].passed(self._patience.max_backoff_s)
+
     @property
     def adapters(self) -> list[Provider]:
         """The adapters that it calls."""
@@ -254,10 +262,9 @@ class Fallback:
         self, plan: Plan, upstream: Upstream, request: ChatRequest, walk: Walk, is_streamed: bool
     ) -> Events:
         """Wait for a place among the provider's calls, and make one."""
-        gate = self._gates[upstream.provider_name]
         async with AsyncExitStack() as place:
             try:
-                await place.enter_async_context(gate.passed(self._patience.max_backoff_s))
+                await place.enter_async_context(self.place(upstream))
             except Overloaded as error:
                 self._metrics.shed(upstream.provider_name)
                 plan.crowded(upstream, error)

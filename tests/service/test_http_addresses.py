@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
 from anthropic import AsyncAnthropic
-from service.harness import Service
+from service.harness import Service, serving
 
 from router.faces.http.openapi import description
 
@@ -65,6 +66,20 @@ async def test_a_count_that_cannot_be_made_is_refused(
         told = await response.json()
 
     assert (response.status, told["error"]["type"]) == (status, kind)
+
+
+async def test_a_count_in_a_namespace_that_there_is_not_is_refused(tmp_path: Path) -> None:
+    """With the status that a message has there."""
+    closed = "[namespaces]\nclosed = true\n[namespaces.acme]\n"
+    async with serving(tmp_path / "data", more=closed) as service, aiohttp.ClientSession() as http:
+        async with http.post(
+            f"{service.url}/messages/count_tokens",
+            json={"model": "small", "messages": ASKED},
+            headers={"x-scrimp-namespace": "acne"},
+        ) as response:
+            told = await response.json()
+
+    assert (response.status, told["error"]["type"]) == (404, "not_found_error")
 
 
 async def test_one_model_is_described_for_both_clients(anthropic: AsyncAnthropic) -> None:
