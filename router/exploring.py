@@ -19,6 +19,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -61,6 +62,10 @@ class _Draw:
         p_baseline: P that the baseline's answer is adequate.
         propensity: of this draw.
         reserved: money set aside.
+        fallback: that of the request's own terms, held from the draw on: settings that change
+            meanwhile close nothing that it calls, and pay nothing twice.
+        hold: keeps it.
+        price: of the same terms.
     """
 
     decision: Decision
@@ -71,6 +76,9 @@ class _Draw:
     p_baseline: float
     propensity: float
     reserved: Reserved
+    fallback: Fallback
+    hold: ExitStack
+    price: Price
 
 
 class Exploring:
@@ -102,9 +110,6 @@ class Exploring:
         forgotten: Forgotten | None = None,
     ) -> None:
         self._forgotten = forgotten or Forgotten(now_s)
-        self._baseline = ""
-        self._fallback: Fallback | None = None
-        self._price: Price = lambda *_: None
         self._learned = learned
         self._allowance = allowance
         self._comparator = comparator
@@ -115,12 +120,6 @@ class Exploring:
         self._draw = draw
         self._waiting: asyncio.Queue[_Draw] = asyncio.Queue(MAX_WAITING)
         self._worker: asyncio.Task[None] | None = None
-
-    def go_by(self, settings: Settings, fallback: Fallback) -> None:
-        """Go by these settings from now on; called once before ``start`` at least."""
-        self._baseline = settings.routing.baseline
-        self._fallback = fallback
-        self._price = settings.prices.cost_nanos
 
     async def start(self) -> None:
         """Begin to work."""
@@ -136,12 +135,28 @@ class Exploring:
         """Wait until nothing waits or runs."""
         await self._waiting.join()
 
-    def answered(self, decision: Decision, completion: Completion, line: LedgerLine) -> None:
-        """Take an answer that the gateway served; perhaps another model is asked as well."""
+    def answered(
+        self,
+        decision: Decision,
+        completion: Completion,
+        line: LedgerLine,
+        *,
+        settings: Settings,
+        fallback: Fallback,
+    ) -> None:
+        """Take an answer that the gateway served; perhaps another model is asked as well.
+
+        Args:
+            decision: on the request.
+            completion: what the caller got.
+            line: of the request.
+            settings: that it was decided by.
+            fallback: that it was answered by.
+        """
         share = decision.policy.route_share
         if not share or self._draw() >= share:
             return
-        drawn = self._drawn(decision, completion, line, share)
+        drawn = self._drawn(decision, completion, line, share, settings, fallback)
         if drawn is None:
             return
         try:
@@ -149,11 +164,20 @@ class Exploring:
         except asyncio.QueueFull:
             self._metrics.unchecked(_KIND, "queue_full")
             self._allowance().settle(drawn.reserved, 0)
+        else:
+            drawn.hold.enter_context(fallback.held())
 
     def _drawn(
-        self, decision: Decision, completion: Completion, line: LedgerLine, share: float
+        self,
+        decision: Decision,
+        completion: Completion,
+        line: LedgerLine,
+        share: float,
+        settings: Settings,
+        fallback: Fallback,
     ) -> _Draw | None:
         request, routing = decision.request, decision.routing
+        baseline, price = settings.routing.baseline, settings.prices.cost_nanos
         is_fit = (
             decision.mode is Mode.ON
             and routing is not None
@@ -167,13 +191,13 @@ class Exploring:
         if routing is None or not is_fit or line.model != routing.chain[0]:
             return None  # nobody's words, calls of tools, or not what routing had chosen
         p = {one.model: one.p_adequate for one in routing.candidates if one.fits}
-        others = sorted(model for model in p if model != self._baseline)
-        if self._baseline not in p or not others:
+        others = sorted(model for model in p if model != baseline)
+        if baseline not in p or not others:
             return None
         model = others[int(self._draw() * len(others))]
         usage = completion.usage
-        asked = [one for one in (model, self._baseline) if one != line.model]
-        costs = [None if usage is None else self._price(one, usage) for one in asked]
+        asked = [one for one in (model, baseline) if one != line.model]
+        costs = [None if usage is None else price(one, usage) for one in asked]
         known = [cost for cost in costs if cost is not None]
         if len(known) < len(costs):  # a budget in dollars cannot bound it
             self._metrics.unchecked(_KIND, "unpriced")
@@ -187,17 +211,21 @@ class Exploring:
             line=line,
             answer=completion.answer,
             model=model,
-            baseline=self._baseline,
-            p_baseline=p[self._baseline],
+            baseline=baseline,
+            p_baseline=p[baseline],
             propensity=share / len(others),
             reserved=reserved,
+            fallback=fallback,
+            hold=ExitStack(),
+            price=price,
         )
 
     async def _work(self) -> None:
         while True:
             drawn = await self._waiting.get()
             try:
-                await self._explore(drawn)
+                with drawn.hold:
+                    await self._explore(drawn)
             except Exception:  # noqa: BLE001  the outermost edge of this task
                 _log.exception("an audit of routing failed")
                 self._metrics.degraded("audits")
@@ -254,34 +282,31 @@ class Exploring:
         at_ms = int(self._now_s() * 1e3)
         line = audit_line(drawn.line, line_id=new_line_id(at_ms), at_ms=at_ms)
         line, walk, answer = replace(line, model=model, entry_id=0), Walk(), None
-        fallback = self._fallback
-        if fallback is None:
-            raise RuntimeError("go_by is called before start")
         request = replace(drawn.decision.request, deadline_at=None)  # nobody waits for this one
         try:
-            async for event in fallback.call((model,), request, walk, is_streamed=False):
+            async for event in drawn.fallback.call((model,), request, walk, is_streamed=False):
                 if isinstance(event, Completion):
                     answer = event.answer
         except asyncio.CancelledError:
             walk.close_running("cancelled")
-            self._ledger.note(self._closed(replace(line, status="Cancelled"), walk))
+            self._ledger.note(self._closed(replace(line, status="Cancelled"), walk, drawn.price))
             raise
         except Exception as error:  # noqa: BLE001  whatever it was, what was paid is accounted
             if not isinstance(error, RouterError):
                 _log.exception("an audit of routing failed")
             walk.close_running("internal")
             line = replace(line, status=type(error).__name__)
-        line = self._closed(line, walk)
+        line = self._closed(line, walk, drawn.price)
         self._ledger.note(line)
         return answer, line.cost_nanos
 
-    def _closed(self, line: LedgerLine, walk: Walk) -> LedgerLine:
+    def _closed(self, line: LedgerLine, walk: Walk, price: Price) -> LedgerLine:
         figures = account(
             outcome=Outcome.AUDIT,
             attempts=walk.attempts,
             usage=None,
             baseline_model=line.baseline_model,
-            price=self._price,
+            price=price,
         )
         closed = replace(
             line,

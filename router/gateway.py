@@ -305,7 +305,10 @@ class Gateway:
         await self._pipeline.record(decision, line, once, answered)
         self._pipeline.audits.answered(decision, completion, line)
         if self._pipeline.exploring is not None:
-            self._pipeline.exploring.answered(decision, completion, line)
+            settings = self._pipeline.settings
+            self._pipeline.exploring.answered(
+                decision, completion, line, settings=settings, fallback=self._fallback
+            )
         self._pipeline.conversations.note(line, completion.answer)
         return answered
 

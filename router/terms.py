@@ -218,7 +218,6 @@ class InUse:
         settings = terms.settings
         scale = Scale(Pool.of(settings), self._lasting.scorer)
         self._lasting.learned.go_by(list(settings.models), scale.p_adequate)
-        self._lasting.exploring.go_by(settings, terms.fallback)
 
     def switch(self, terms: Terms) -> None:
         """Put terms into use for whatever begins from now on; what runs ends as it began."""

@@ -1,7 +1,7 @@
 """How many tokens a request would be: as its model's provider counts, else an estimate.
 
-Counting costs nothing and is no answer, so that nothing of it stands in the ledger. But it is a call
-that takes a prompt to a provider: it is made only where the model may answer the request.
+Counting costs nothing and is no answer, so that nothing of it stands in the ledger. But it is a
+call that takes a prompt to a provider: it is made only where the model may answer the request.
 """
 
 from __future__ import annotations

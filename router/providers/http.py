@@ -93,6 +93,7 @@ class HttpUpstream:
         self._max_connections = max_connections
         self._now_s = now_s
         self._session: aiohttp.ClientSession | None = None
+        self._is_closed = False
 
     async def whole(
         self, url: str, body: Mapping[str, Any], call: ModelCall, headers: Headers = NO_HEADERS
@@ -164,7 +165,8 @@ class HttpUpstream:
             raise
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection; no call is made after that."""
+        self._is_closed = True
         if self._session is not None:
             await self._session.close()
             self._session = None
@@ -230,6 +232,12 @@ class HttpUpstream:
             ) from error
 
     def _open(self) -> aiohttp.ClientSession:
+        if self._is_closed:  # it would be opened for good, for nobody closes it again
+            raise ProviderUnavailable(
+                "settings changed and its connections are closed",
+                kind="closed",
+                is_repeatable=False,
+            )
         if self._session is None:
             connector = aiohttp.TCPConnector(limit=self._max_connections, keepalive_timeout=30)
             self._session = aiohttp.ClientSession(connector=connector)

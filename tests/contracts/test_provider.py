@@ -1188,6 +1188,19 @@ async def test_no_key_is_sent_where_there_is_none(upstream: UpstreamServer) -> N
     assert upstream.seen[0].authorization is None
 
 
+async def test_no_call_is_made_by_what_is_closed(upstream: UpstreamServer) -> None:
+    """It would open connections that nobody closes."""
+    upstream.next(json_of(body({"content": "Hi"})))
+    provider = OpenAIProvider(upstream.url, lambda: "")
+    await provider.close()
+
+    with pytest.raises(ProviderUnavailable, match="closed") as caught:
+        await provider.complete(call())
+
+    assert not caught.value.is_billable
+    assert upstream.seen == []
+
+
 @pytest.mark.parametrize(
     "answer",
     [

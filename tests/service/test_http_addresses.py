@@ -71,13 +71,16 @@ async def test_a_count_that_cannot_be_made_is_refused(
 async def test_a_count_in_a_namespace_that_there_is_not_is_refused(tmp_path: Path) -> None:
     """With the status that a message has there."""
     closed = "[namespaces]\nclosed = true\n[namespaces.acme]\n"
-    async with serving(tmp_path / "data", more=closed) as service, aiohttp.ClientSession() as http:
-        async with http.post(
+    async with (
+        serving(tmp_path / "data", more=closed) as service,
+        aiohttp.ClientSession() as http,
+        http.post(
             f"{service.url}/messages/count_tokens",
             json={"model": "small", "messages": ASKED},
             headers={"x-scrimp-namespace": "acne"},
-        ) as response:
-            told = await response.json()
+        ) as response,
+    ):
+        told = await response.json()
 
     assert (response.status, told["error"]["type"]) == (404, "not_found_error")
 

@@ -477,3 +477,63 @@ async def test_an_operator_edits_the_file_of_a_running_service(
     wrong = next(line for line in process.log if "routing.max_chain" in line)
     assert "line " in wrong
     assert "expected" in wrong
+
+
+def audited(cheap: Upstream, base: Upstream, *, price: float = 2.0) -> str:
+    """Return a file by which every answer of the one is also asked of the other."""
+    return f"""{HEAD}
+[audits]
+route_share = 1.0
+[routing]
+baseline = "base"
+quality_target = 0.1
+backoff_s = 0.01
+[providers.{cheap.name}]
+base_url = "{cheap.url}"
+api_key_env = ""
+[providers.{base.name}]
+base_url = "{base.url}"
+api_key_env = ""
+[models.cheap]
+provider = "{cheap.name}"
+input_usd_per_mtok = 1.0
+output_usd_per_mtok = 1.0
+ability = 50.0
+[models.base]
+provider = "{base.name}"
+input_usd_per_mtok = {price}
+output_usd_per_mtok = {price}
+ability = 50.0
+"""
+
+
+async def test_an_audit_of_routing_ends_as_it_began(tmp_path: Path) -> None:
+    """Its call is made once, at the price of then, whatever the file says when it ends.
+
+    So does one that waits for its turn: whom it was drawn against is whom it asks.
+    """
+    async with (
+        upstream("first") as first,
+        upstream("second") as second,
+        upstream("third") as third,
+        world(tmp_path, audited(first, second)) as service,
+        service.client(namespace="acme") as client,
+    ):
+        app = service.running.app
+        second.held = asyncio.Event()
+        await client.complete("What is the capital of Peru, please?")
+        await asyncio.wait_for(second.begun.wait(), 10)
+        await client.complete("What is the capital of Chile, please?")
+        await service.write(audited(first, third, price=9.0))
+        for _ in range(3):
+            await app.terms.let_go()
+        second.held.set()
+        await asyncio.wait_for(app.exploring.idle(), 20)
+        sums = await totals(client, "acme")
+        for _ in range(2):
+            await app.terms.let_go()
+        n_open = len(app._adapters)
+
+    assert (second.n_calls, third.n_calls, sums.n_audits) == (2, 0, 2)
+    assert sums.saved_usd_nanos_by_cause["audit"] == -2 * nanos(2.0)
+    assert n_open == 2, "what it held is let go of"

@@ -25,6 +25,7 @@ class Counting:
 
     asked: list[str] = field(default_factory=list)
     held: asyncio.Event | None = None
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
     is_down: bool = False
 
     async def complete(self, call: ModelCall) -> Completion:
@@ -32,6 +33,7 @@ class Counting:
 
     async def count_tokens(self, call: ModelCall) -> int:
         self.asked.append(call.model)
+        self.begun.set()
         if self.held is not None:
             await self.held.wait()
         if self.is_down:
@@ -114,8 +116,7 @@ async def test_a_count_takes_its_place_among_the_providers_calls() -> None:
     provider = Counting(held=asyncio.Event())
     tested, request = counts(provider, _OPEN, n_keys=2), chat(wishes=Wishes(pinned_model="claude"))
     first = asyncio.create_task(tested.of(request))
-    while not provider.asked:
-        await asyncio.sleep(0)
+    await provider.begun.wait()
 
     second = await tested.of(request)
     assert provider.held is not None
