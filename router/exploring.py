@@ -8,6 +8,8 @@ background, and the two answers are compared. Callers get what they get without 
 
 Opt-in (``[audits] route_share``, default 0), within the budget that audits of hits share, and what
 it costs is accounted as they are. By the gateway alone: an advisor's app makes its own calls.
+What is, or may be, personal is put to nobody else, and its vector is not kept: what is learned
+stands for the rest of the traffic.
 
 Two right answers may look different. How often is known where audits of hits ask one model twice
 (``twin_share``), and is corrected for then; elsewhere a model looks worse than it is.
@@ -183,13 +185,15 @@ class Exploring:
             and routing is not None
             and routing.is_plain
             and decision.embedding is not None
+            and decision.reuse is not None
+            and not decision.reuse.is_personal
             and decision.scores
             and not request.cache_control.is_no_store
             and not request.tools
             and (request.sampling.n or 1) == 1
         )
         if routing is None or not is_fit or line.model != routing.chain[0]:
-            return None  # nobody's words, calls of tools, or not what routing had chosen
+            return None  # personal, calls of tools, or not what routing had chosen
         p = {one.model: one.p_adequate for one in routing.candidates if one.fits}
         others = sorted(model for model in p if model != baseline)
         if baseline not in p or not others:

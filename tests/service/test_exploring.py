@@ -55,6 +55,22 @@ async def test_what_is_learned_changes_the_route_without_a_restart(tmp_path: Pat
     assert again.report.model == "large", "and it is remembered"
 
 
+async def test_what_may_be_personal_is_put_to_nobody_else(tmp_path: Path) -> None:
+    """Nor is anything of it kept, though its user is known."""
+    prompt = "What is the status of my order, my e-mail is ada@example.com?"
+    async with (
+        serving(tmp_path / "data", overrides=ONLY_TWO) as service,
+        service.client("acme") as client,
+    ):
+        app = service.running.app
+        await client.complete(client.request(prompt, user="ada"))
+        await app.exploring.idle()
+        sums = await totals(client, "acme")
+
+    assert len(service.puppet.models(prompt)) == 1
+    assert sums.n_audits == 0
+
+
 async def test_without_asking_for_it_nobody_is_asked(tmp_path: Path) -> None:
     """Off by default; with no-store and beyond the budget never."""
     prompt = "Name the largest lake of Peru, please."
