@@ -31,7 +31,10 @@ LIVE: Final[Mapping[str, frozenset[str]]] = {
         }
     ),
     "audits": frozenset(
-        {"share", "twin_share", "budget_usd_per_day", "shadow_share", "keep_pairs_days"}
+        {
+            *("share", "twin_share", "budget_usd_per_day", "shadow_share", "route_share"),
+            "keep_pairs_days",
+        }
     ),
     "retention": frozenset({"text_s"}),  # namespaces are told, and files, as it changes
     "routing": frozenset(RoutingTable.model_fields),  # all of it is read per request

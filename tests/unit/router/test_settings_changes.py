@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Any, cast
 
 import pytest
 
 from router.settings import Settings, parse
 from router.settings.changes import LAST_KEY, LIVE, changes
+from router.settings.loading import _default_policy
 from router.settings.tables import SettingsFile
 from router.types import Usage
 
@@ -150,6 +153,33 @@ def test_a_model_that_left_keeps_its_price() -> None:
 
     assert prices.cost_nanos("small", TOKENS) == 200_000
     assert prices.cost_nanos("large", TOKENS) == 3_000_000
+
+
+@dataclass
+class Watched:
+    """Tables of which is noted what is read."""
+
+    of: Any
+    name: str = ""
+    seen: set[str] = field(default_factory=set)
+
+    def __getattr__(self, key: str) -> Any:
+        found = getattr(self.of, key)
+        if not self.name:
+            return Watched(found, key, self.seen)
+        self.seen.add(f"{self.name}.{key}")
+        return found
+
+
+def test_every_key_that_the_rules_of_a_namespace_come_from_is_live() -> None:
+    """They hold from the next request on, and so they are not said to need a restart."""
+    file = Watched(SettingsFile())
+
+    _default_policy(cast("SettingsFile", file))
+
+    live = {f"{table}.{key}" for table, keys in LIVE.items() for key in keys}
+    assert "audits.route_share" in file.seen
+    assert file.seen <= live
 
 
 def test_every_key_that_is_live_is_one_of_the_tables() -> None:
