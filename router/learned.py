@@ -193,7 +193,10 @@ class Learned:
     # ------------------------------------------------------------------------------------- the fits
 
     async def refresh(self) -> None:
-        """Fit anew what has new labels, for a bounded number of models."""
+        """Fit anew what has new labels, for a bounded number of models.
+
+        Those that were fitted longest ago come first, so that busy ones keep nobody waiting.
+        """
         probes = await asyncio.to_thread(read_probes, self._folder, self._scorer, self._probed)
         for model, rows in probes.items():
             self._probes[model] = [_row(*row, Origin.PROBE) for row in rows[-MOST:]]
@@ -203,6 +206,7 @@ class Learned:
         stale = [(key, known) for key, known in self._known.items() if known.is_stale]
         for (namespace, model), known in stale[:_PER_ROUND]:
             known.is_stale = False
+            self._known[namespace, model] = self._known.pop((namespace, model))  # to the end
             labels = self._labels(model, [*self._probes.get(model, ()), *known.labels])
             known.fit = await asyncio.to_thread(LocalFit.fit, labels)
             if known.fit is not None and namespace:

@@ -187,3 +187,20 @@ async def test_other_settings_put_what_is_known_on_their_scale(tmp_path: Path) -
     assert now[1:] == [0.5, 0.9]
     assert now[0] == pytest.approx(0.5, abs=0.1)
     assert list(then) == [0.9, now[0]]
+
+
+async def test_busy_namespaces_keep_no_other_waiting(tmp_path: Path) -> None:
+    """Though they have new labels at every round, and a round fits a few of all."""
+    learned = learning(tmp_path)
+    busy = [f"busy-{n}" for n in range(8)]
+    for n in range(60):
+        for namespace in (*busy, "quiet"):
+            learned.take(a_verdict(n, 0.0, namespace=namespace))
+
+    for n in range(60, 64):
+        await learned.refresh()
+        for namespace in busy:
+            learned.take(a_verdict(n, 0.0, namespace=namespace))
+
+    assert learned.fit_of("quiet", "small") is not None
+    assert all(learned.fit_of(namespace, "small") for namespace in busy)
