@@ -86,6 +86,7 @@ class Rereading:
         self._asked = asyncio.Event()
         self._read: str | None = None  # what was acted on; the start read it without telling us
         self._seen: str | None = None  # at the look before
+        self._refused: str | None = None  # what had mistakes
         self._complaint = ""
         self._show(SettingsState.CURRENT, ())
 
@@ -117,19 +118,25 @@ class Rereading:
         try:
             text = await asyncio.to_thread(self._file.text)
         except SettingsError as unreadable:
-            text, error = str(unreadable), unreadable
+            text, error, self._refused = str(unreadable), unreadable, None
         is_settled, self._seen = text == self._seen, text
-        if not is_asked and (not is_settled or (text == self._read and not self._complaint)):
+        if not is_asked and (not is_settled or self._is_known(text, error)):
             return None
         if error is None:
             try:
                 settings = await asyncio.to_thread(self._file.parse, text)
             except SettingsError as wrong:
-                error = wrong
+                error, self._refused = wrong, text
         if error is not None:
             return self._refuse(error, is_asked=is_asked)
         is_news = is_asked or self._read is not None
         return await self._take(text, settings, is_news=is_news)
+
+    def _is_known(self, text: str, error: SettingsError | None) -> bool:
+        """Tell whether a text was acted on already: in use, or refused and not read ever since."""
+        if self._complaint:
+            return error is None and text == self._refused
+        return text == self._read
 
     def _refuse(self, error: SettingsError, *, is_asked: bool) -> Reading | None:
         """Say what is wrong; once, though it is looked at again and again."""
@@ -149,7 +156,7 @@ class Rereading:
         elif not is_news:
             self._read = text
             return None
-        self._read, self._complaint = text, ""
+        self._read, self._refused, self._complaint = text, None, ""
         reading = Reading.APPLIED if found.applied else Reading.UNCHANGED
         self._metrics.settings_read(reading)
         state = SettingsState.NEEDS_RESTART if found.needs_restart else SettingsState.CURRENT

@@ -28,6 +28,7 @@ class World:
     states: list[SettingsState] = field(default_factory=list)
     metrics: Metrics = field(default_factory=Metrics)
     n_switches: int = 0
+    n_parsed: int = 0
     is_gone: bool = False
 
     def text(self) -> str:
@@ -36,6 +37,7 @@ class World:
         return self.content
 
     def parse(self, text: str) -> Settings:
+        self.n_parsed += 1
         return parse(text, ENVIRON)
 
     async def switch(self, settings: Settings) -> None:
@@ -139,6 +141,27 @@ async def test_mistakes_change_nothing_and_are_told_once_with_line_and_remedy(
     assert await tested.look() is Reading.APPLIED
     assert world.state() is SettingsState.CURRENT
     assert world.shown("scrimp_settings_refused") == 0
+
+
+async def test_a_file_with_mistakes_is_read_once_until_it_changes() -> None:
+    """It is looked at every second, and may be wrong for days."""
+    world = World()
+    tested = await world.tested()
+    world.content = WRONG
+    for _ in range(2):
+        await tested.look()
+    n_parsed = world.n_parsed
+    for _ in range(5):
+        assert await tested.look() is None
+    assert world.n_parsed == n_parsed
+
+    world.content = WRONG + "\n"
+    for _ in range(5):
+        await tested.look()
+    assert world.n_parsed == n_parsed + 1
+    assert await tested.look(is_asked=True) is Reading.REFUSED
+    world.content = OTHER
+    assert [await tested.look() for _ in range(2)] == [None, Reading.APPLIED]
 
 
 async def test_a_file_put_back_as_it_was_ends_the_complaint() -> None:
