@@ -142,6 +142,7 @@ class _Fresh(asyncio.Protocol):
         self._handler = handler
         self._header_s = header_s
         self._end = b""  # of what came, as an empty line may come in pieces
+        self._has_begun = False
         self._transport: asyncio.Transport | None = None
         self._alarm: asyncio.TimerHandle | None = None
 
@@ -151,6 +152,11 @@ class _Fresh(asyncio.Protocol):
         self._handler.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
+        if not self._has_begun:  # blank lines before a request are no end of its headers
+            data = data.lstrip(b"\r\n")
+            if not data:
+                return
+            self._has_begun = True
         seen = self._end + data
         self._handler.data_received(data)
         if b"\n\r\n" in seen or b"\n\n" in seen:

@@ -145,8 +145,10 @@ async def open_at(service: Service) -> tuple[asyncio.StreamReader, asyncio.Strea
         [],
         [b"GET /health HTTP/1.1\r\n"],
         [b"GET", b" /health", b" HTTP/1.1\r\nHost:", b" x\r\n", b"a: "],
+        [b"\r\n\r\n"],
+        [b"\r", b"\n\r", b"\n\n", b"\n\r\nGET /health HTTP/1.1\r\nHost: x\r\n"],
     ],
-    ids=["silent", "a line", "drop by drop"],
+    ids=["silent", "a line", "drop by drop", "blank lines", "blank lines first"],
 )
 async def test_headers_that_do_not_come_in_time_end_their_connection(
     tmp_path: Path, drops: list[bytes]
