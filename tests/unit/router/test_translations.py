@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from fakes_requests import chat
+from fakes_requests import chat, message
 from fakes_wires import anthropic_events, anthropic_message, gemini_chunks, gemini_response
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -224,3 +224,21 @@ def test_whatever_comes_is_read_or_refused(read: Callable[[bytes], Any], data: b
     """A strange answer is a provider's error, and never a crash of ours."""
     with suppress(ProviderError):
         read(data)
+
+
+@pytest.mark.parametrize(
+    "order", ["[1.0, 0]", "[true, 0]", "[1, 1]", "[0]", "[3, 0]", '["1"]', "{}"]
+)
+def test_an_order_that_is_none_is_passed_over(order: str) -> None:
+    """Thoughts, words and calls come in the usual order then; anyone can send such fields."""
+    thought = '{"type": "thinking", "thinking": "Hm.", "signature": "s"}'
+    turn = Message(
+        role=Role.ASSISTANT,
+        parts=(Part(text="Hi."),),
+        extra_json=f'{{"anthropic": {{"thinking_blocks": [{thought}], "order": {order}}}}}',
+    )
+
+    body = anthropic_words.request_body("m", chat(messages=(message("Hello?"), turn)))
+
+    kinds = [block["type"] for block in body["messages"][1]["content"]]
+    assert kinds == ["thinking", "text"]
