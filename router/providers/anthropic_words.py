@@ -166,11 +166,11 @@ def _call(call: ToolCall) -> Block:
 
 def _in_order(message: Message, kinds: tuple[list[Block], list[Block], list[Block]]) -> list[Block]:
     """Return thoughts, what is said and calls as they stood; in this order where nobody says so."""
-    order = _own(message.extra_json).get("order")
+    found = _own(message.extra_json).get("order")
+    order = found if isinstance(found, list) else []
     expected = [n for n, blocks in enumerate(kinds) for _ in blocks]
     # 1.0 and true are equal to 1, and yet no places in a list, or not meant as such.
-    is_order = isinstance(order, list) and all(type(n) is int for n in order)
-    if not is_order or sorted(order) != expected:
+    if not all(type(n) is int for n in order) or sorted(order) != expected:
         return [block for blocks in kinds for block in blocks]
     left = [iter(blocks) for blocks in kinds]
     return [next(left[n]) for n in order]

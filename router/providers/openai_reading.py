@@ -100,12 +100,31 @@ def _own_words(value: object, known: Collection[str]) -> dict[str, Any]:
     return cast("dict[str, Any]", well_formed_all(unknown(value, known)))
 
 
-def _gathered(fields: dict[str, Any], more: Mapping[str, Any]) -> None:
-    """Add what a delta says: texts and lists grow, anything else is said anew."""
-    for name, value in more.items():
-        before = fields.get(name)
-        grows = isinstance(value, str | list) and type(before) is type(value)
-        fields[name] = before + value if grows else value
+class _Gathered:
+    """Fields of deltas: texts and lists grow, anything else is said anew.
+
+    They are joined at the end, once: a long train of thought comes in very many pieces.
+    """
+
+    def __init__(self) -> None:
+        self._pieces: dict[str, list[Any]] = {}
+
+    def add(self, more: Mapping[str, Any]) -> None:
+        for name, value in more.items():
+            pieces = self._pieces.get(name)
+            if pieces and isinstance(value, str | list) and type(pieces[0]) is type(value):
+                pieces.append(value)
+            else:
+                self._pieces[name] = [value]
+
+    def whole(self) -> dict[str, Any]:
+        return {name: _joined(pieces) for name, pieces in self._pieces.items()}
+
+
+def _joined(pieces: list[Any]) -> object:
+    if isinstance(pieces[0], str):
+        return "".join(pieces)
+    return [one for piece in pieces for one in piece] if len(pieces) > 1 else pieces[0]
 
 
 def _content_text(content: object) -> str:
@@ -148,11 +167,11 @@ class _StreamedCall:
         self.id = ""
         self.name = ""
         self.arguments = PiecedText()
-        self._further: dict[str, Any] = {}
+        self._further = _Gathered()
 
     def add(self, piece: dict[str, Any]) -> None:
         function = piece.get("function") or {}
-        _gathered(self._further, _of_call(piece))
+        self._further.add(_of_call(piece))
         self.id = string(piece.get("id")) or self.id
         self.name = string(function.get("name")) or self.name
         self.arguments.add(string(function.get("arguments")))
@@ -162,7 +181,7 @@ class _StreamedCall:
             id=well_formed(self.id),
             name=well_formed(self.name),
             arguments_json=self.arguments.whole,
-            extra_json=_written(self._further),
+            extra_json=_written(self._further.whole()),
         )
 
 
@@ -174,7 +193,7 @@ class _StreamedChoice:
         self.refusal = PiecedText()
         self.logprobs: list[Any] = []
         self.finish_reason = ""
-        self.of_message: dict[str, Any] = {}
+        self.of_message = _Gathered()
         self.of_choice: dict[str, Any] = {}
         self._calls: dict[int, _StreamedCall] = {}
 
@@ -182,7 +201,7 @@ class _StreamedChoice:
         """Take what a chunk says of it; return the new text, and what we do not model."""
         delta = choice.get("delta") or {}
         own = _own_words(delta, _OF_MESSAGES)
-        _gathered(self.of_message, own)
+        self.of_message.add(own)
         self.of_choice |= _own_words(choice, _OF_CHOICES)
         self.finish_reason = well_formed(string(choice.get("finish_reason"))) or self.finish_reason
         self.refusal.add(string(delta.get("refusal")))
@@ -207,7 +226,7 @@ class _StreamedChoice:
             message["refusal"] = self.refusal.whole
         if calls:
             message["tool_calls"] = calls
-        message = self.of_message | message
+        message = self.of_message.whole() | message
         choice = {"index": index, "message": message, "finish_reason": self.finish_reason}
         return (
             self.of_choice
@@ -292,7 +311,7 @@ class StreamedAnswer:
             logprobs_json=json.dumps({"content": first.logprobs}) if first.logprobs else "",
             extra_json=own_words.written(
                 OPENAI,
-                message=first.of_message,
+                message=first.of_message.whole(),
                 choice=first.of_choice,
                 **own_words.told_apart(self._of_body, self._of_usage),
             ),
