@@ -34,6 +34,7 @@ from classifier.rules import RuleScorer
 from router.advisor import Advisor
 from router.assurance import Assurance
 from router.audits import Audits
+from router.behind import MODELS_FILE, Behind
 from router.churn import Churn
 from router.comparator import Comparator
 from router.conversations import Conversations
@@ -171,13 +172,14 @@ class App:
                 metrics=self.metrics,
                 now_s=now_s,
             )
-            self.lengths = Lengths()
+            behind = Behind(self._folder.file(MODELS_FILE), now_s)
+            self.lengths = Lengths(behind.since_s)
             self.learned = Learned(
                 store=self.ledger,
                 folder=self._folder.path,
                 scorer=(model or rules).scorer_id,
                 metrics=self.metrics,
-                now_s=now_s,
+                behind=behind,
             )
             comparator = Comparator(None if encoder is None else encoder.encode)
             self.exploring = Exploring(
@@ -216,6 +218,7 @@ class App:
                 on_routed=self._routed,
                 on_word=self._heard,
                 lengths=self.lengths,
+                behind=behind,
                 now_s=now_s,
             )
             self._adapters = Adapters(open_provider, providers)
@@ -275,6 +278,7 @@ class App:
         Raises:
             CacheError, LedgerError: the data cannot be read; the message says what to do.
         """
+        await self._lasting.behind.keep()
         await self.cache.start()
         self._lasting.modes.update(await self.ledger.modes())
         await self.assurance.load()
@@ -380,7 +384,13 @@ class App:
         on_answers = kind in (FeedbackKind.ADEQUATE, FeedbackKind.NOT_ADEQUATE)
         if on_answers and line.model == taken.chosen:
             is_adequate = kind is FeedbackKind.ADEQUATE
-            self.learned.told(line.line_id, line.namespace, line.model, is_adequate=is_adequate)
+            self.learned.told(
+                line.line_id,
+                line.namespace,
+                line.model,
+                is_adequate=is_adequate,
+                at_s=line.at_ms / 1e3,
+            )
 
     def _forget(self, user: str, namespace: str, entries: Collection[int]) -> None:
         self.advisor.forget()

@@ -209,6 +209,8 @@ class Decider:
         on_miss: told of every lookup that found nothing, to name causes of changed partitions.
         held: the model that a request's conversation is with, None where nobody knows.
         repeats: who asked what just now; None: nobody yet.
+        since_s: when what stands behind a model's name began to, in seconds since the epoch;
+            answers that are older are another model's.
     """
 
     def __init__(
@@ -226,7 +228,9 @@ class Decider:
         on_miss: Callable[[str, Reuse], None],
         held: Callable[[ChatRequest], Held | None] = lambda _: None,
         repeats: Repeats | None = None,
+        since_s: Callable[[str], float] = lambda _: 0.0,
     ) -> None:
+        self._since_s = since_s
         self._settings = settings
         self._modes = modes
         self._cache = cache
@@ -453,6 +457,8 @@ class Decider:
         most = request.sampling.max_tokens
 
         def refusal(head: Head) -> MissReason | None:
+            if head.created_at_s < self._since_s(head.model):
+                return MissReason.MODEL_NOT_ALLOWED
             if not self._choice.is_adequate(request, policy, head.model, head.scores):
                 return MissReason.MODEL_NOT_ALLOWED
             if most is not None and (head.output_tokens is None or head.output_tokens > most):

@@ -272,7 +272,7 @@ class Exploring:
                 line_id=line.line_id,
                 namespace=line.namespace,
                 model=drawn.model,
-                at_s=self._now_s(),
+                at_s=line.at_ms / 1e3,
                 origin=Origin.TRAFFIC,
                 worth=drawn.p_baseline - 1 + is_same / seen,
                 propensity=drawn.propensity,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from classifier.local import MOST, LocalFit, LocalLabel, Origin
+from router.behind import Behind
 from router.ledger.verdicts import Verdict
 from router.metrics import Metrics
 from router.ports import VerdictStore
@@ -67,7 +68,8 @@ class Learned:
         folder: where ``scrimp probe`` leaves its own.
         scorer: id of what scores; labels under another one are left out.
         metrics: shows what was learned.
-        now_s: seconds since the epoch.
+        behind: what stands behind the models' names, since when; what is older, or of another
+            model, is left out. None: nothing changed.
     """
 
     def __init__(
@@ -77,15 +79,15 @@ class Learned:
         folder: Path,
         scorer: str,
         metrics: Metrics,
-        now_s: Callable[[], float],
+        behind: Behind | None = None,
     ) -> None:
+        self._behind = behind
         self._store = store
         self._folder = folder
         self._places: dict[str, int] = {}
         self._probabilities: Callable[[tuple[float, ...]], Sequence[float]] = lambda _: ()
         self._scorer = scorer
         self._metrics = metrics
-        self._now_s = now_s
         self._known: dict[tuple[str, str], _Known] = {}
         self._probes: dict[str, list[_Row]] = {}
         self._probed: dict[str, int] = {}
@@ -105,6 +107,16 @@ class Learned:
         self._probabilities = probabilities
         for known in self._known.values():
             known.is_stale = True
+
+    def drop(self, models: Collection[str]) -> None:
+        """Forget what was learned of names that other models stand behind now."""
+        if not models:
+            return
+        for key in [key for key in self._known if key[1] in models]:
+            del self._known[key]
+        for model in models:
+            self._probes.pop(model, None)
+        self._probed.clear()  # a file may be of the model that stands there now
 
     async def load(self) -> None:
         """Take up what was learned before a restart.
@@ -166,8 +178,18 @@ class Learned:
         if len(self._seen) > MAX_SEEN:
             self._seen.popitem(last=False)
 
-    def told(self, line_id: str, namespace: str, model: str, *, is_adequate: bool) -> None:
-        """Take a caller's word on a routed answer; of one seen before a restart none is taken."""
+    def told(
+        self, line_id: str, namespace: str, model: str, *, is_adequate: bool, at_s: float
+    ) -> None:
+        """Take a caller's word on a routed answer; of one seen before a restart none is taken.
+
+        Args:
+            line_id: of the request.
+            namespace: its own.
+            model: that answered.
+            is_adequate: the caller's word.
+            at_s: when it was asked, in seconds since the epoch.
+        """
         seen = self._seen.get(line_id)
         if seen is not None:
             vector, scores = seen
@@ -176,7 +198,7 @@ class Learned:
                     line_id=line_id,
                     namespace=namespace,
                     model=model,
-                    at_s=self._now_s(),
+                    at_s=at_s,
                     origin=Origin.TOLD,
                     worth=float(is_adequate),
                     propensity=None,
@@ -197,7 +219,9 @@ class Learned:
 
         Those that were fitted longest ago come first, so that busy ones keep nobody waiting.
         """
-        probes = await asyncio.to_thread(read_probes, self._folder, self._scorer, self._probed)
+        probes = await asyncio.to_thread(
+            read_probes, self._folder, self._scorer, self._probed, self._of_now
+        )
         for model, rows in probes.items():
             self._probes[model] = [_row(*row, Origin.PROBE) for row in rows[-MOST:]]
             self._of("", model)
@@ -205,6 +229,8 @@ class Learned:
                 known.is_stale = known.is_stale or name == model
         stale = [(key, known) for key, known in self._known.items() if known.is_stale]
         for (namespace, model), known in stale[:_PER_ROUND]:
+            if self._known.get((namespace, model)) is not known:
+                continue  # dropped meanwhile
             known.is_stale = False
             self._known[namespace, model] = self._known.pop((namespace, model))  # to the end
             labels = self._labels(model, [*self._probes.get(model, ()), *known.labels])
@@ -227,9 +253,14 @@ class Learned:
         known = self._known.get((namespace, model))
         return None if known is None else known.fit
 
+    def _of_now(self, model: str) -> str:
+        return "" if self._behind is None else self._behind.of(model)
+
     def _add(self, verdict: Verdict) -> bool:
         if verdict.model not in self._places or not self._probabilities(verdict.scores):
             return False  # of a model or scores that are gone
+        if self._behind is not None and verdict.at_s < self._behind.since_s(verdict.model):
+            return False
         known = self._of(verdict.namespace, verdict.model)
         if known is None:
             return False

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -89,9 +89,15 @@ def _fitted(x: array[float], y: array[float]) -> tuple[float, float, float, floa
 
 
 class Lengths:
-    """Learns from lines; bounded. On the event loop alone."""
+    """Learns from lines; bounded. On the event loop alone.
 
-    def __init__(self) -> None:
+    Args:
+        since_s: when what stands behind a model's name began to, in seconds since the epoch; calls
+            that are older are left out.
+    """
+
+    def __init__(self, since_s: Callable[[str], float] = lambda _: 0.0) -> None:
+        self._since_s = since_s
         self._calls: OrderedDict[tuple[str, str], _Calls] = OrderedDict()
 
     def note(self, line: LedgerLine) -> None:
@@ -99,7 +105,8 @@ class Lengths:
         usage = line.usage
         if line.outcome not in _CALLED or usage is None or not usage.output_tokens:
             return
-        self.learn(line.namespace, line.model, usage.input_tokens, usage.output_tokens)
+        if line.at_ms >= self._since_s(line.model) * 1e3:
+            self.learn(line.namespace, line.model, usage.input_tokens, usage.output_tokens)
 
     def learn(self, namespace: str, model: str, n_input: int, n_output: int) -> None:
         """Learn from a call."""
@@ -110,10 +117,16 @@ class Lengths:
         while len(self._calls) > MAX_KEYS:
             self._calls.popitem(last=False)
 
-    def learn_all(self, calls: Iterable[tuple[str, str, int, int]]) -> None:
-        """Learn from past calls, oldest first: namespace, model, tokens in and out."""
-        for namespace, model, n_input, n_output in calls:
-            self.learn(namespace, model, n_input, n_output)
+    def learn_all(self, calls: Iterable[tuple[str, str, int, int, int]]) -> None:
+        """Learn from past calls, oldest first: namespace, model, when (ms), tokens in and out."""
+        for namespace, model, at_ms, n_input, n_output in calls:
+            if at_ms >= self._since_s(model) * 1e3:
+                self.learn(namespace, model, n_input, n_output)
+
+    def drop(self, models: Collection[str]) -> None:
+        """Forget the lengths of names that other models stand behind now."""
+        for key in [key for key in self._calls if key[1] in models]:
+            del self._calls[key]
 
     def of(self, namespace: str, models: Sequence[str], n_input: int) -> list[Length] | None:
         """Return what to expect of each model; None where the namespace has too few calls."""

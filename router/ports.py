@@ -273,8 +273,8 @@ class RoutingStore(Protocol):
     async def drift_states(self) -> dict[str, DriftState]:
         """Return how namespaces stand to their calibration, by name, noted states included."""
 
-    async def latest_calls(self, most: int) -> list[tuple[str, str, int, int]]:
-        """Return namespace, model, tokens in and out of the calls among the latest lines.
+    async def latest_calls(self, most: int) -> list[tuple[str, str, int, int, int]]:
+        """Return namespace, model, ms, tokens in and out of the calls among the latest lines.
 
         Args:
             most: lines to look at; calls come oldest first.

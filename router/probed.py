@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -34,6 +34,7 @@ def write_probes(
     vectors: Array,
     scores: Array,
     worth: Sequence[float],
+    of: str = "",
 ) -> Path:
     """Leave a model's labels in a data folder, in place of earlier ones.
 
@@ -44,6 +45,7 @@ def write_probes(
         vectors: shape (n, dim).
         scores: shape (n, scores).
         worth: of its answers, in [0, 1].
+        of: what stands behind the name (see ``behind.identity``); empty: not told.
 
     Raises:
         OSError: it cannot be written.
@@ -56,6 +58,7 @@ def write_probes(
             opened,
             model=np.array(model),
             scorer=np.array(scorer),
+            of=np.array(of),
             vectors=vectors.astype(np.float16),
             scores=scores.astype(np.float32),
             worth=np.array(worth, dtype=np.float32),
@@ -64,13 +67,19 @@ def write_probes(
     return file
 
 
-def read_probes(folder: Path, scorer: str, known: dict[str, int]) -> dict[str, list[Row]]:
+def read_probes(
+    folder: Path,
+    scorer: str,
+    known: dict[str, int],
+    of_now: Callable[[str], str] = lambda _: "",
+) -> dict[str, list[Row]]:
     """Return the labels of files that are new or have changed, by model.
 
     Args:
         folder: of the service's data.
         scorer: other scorers' labels are left out.
         known: file to when it last changed; brought up to date.
+        of_now: what stands behind a model's name; labels of another are left out. Empty: not known.
     """
     found: dict[str, list[Row]] = {}
     for file in sorted(folder.glob(f"{_PREFIX}*.npz"))[:_MOST_FILES]:
@@ -80,10 +89,12 @@ def read_probes(folder: Path, scorer: str, known: dict[str, int]) -> dict[str, l
         known[file.name] = stat.st_mtime_ns
         try:
             with np.load(file, allow_pickle=False) as held:
-                if str(held["scorer"]) == scorer:
+                model, of = str(held["model"]), str(held["of"]) if "of" in held else ""
+                is_other = bool(of and of_now(model)) and of != of_now(model)
+                if str(held["scorer"]) == scorer and not is_other:
                     vectors = held["vectors"].astype(np.float32)
                     rows = zip(vectors, held["scores"], held["worth"], strict=True)
-                    found[str(held["model"])] = [
+                    found[model] = [
                         (vector, tuple(scores.tolist()), float(worth))
                         for vector, scores, worth in rows
                     ]

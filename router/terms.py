@@ -19,6 +19,7 @@ from cache.types import OperatingPoint
 from router.accounts import Accountant
 from router.advisor import Advisor, Embeddings
 from router.audits import Audits
+from router.behind import Behind
 from router.choose import Chooser, Pool
 from router.churn import Churn
 from router.conversations import Conversations
@@ -70,6 +71,7 @@ class Lasting:
     on_routed: Callable[[Decision, LedgerLine], None]
     on_word: Callable[[FeedbackTaken, FeedbackKind], None]
     lengths: Lengths
+    behind: Behind
     now_s: Callable[[], float]
     repeats: Repeats = field(default_factory=Repeats)
     ticketed: Embeddings = field(default_factory=OrderedDict)
@@ -131,6 +133,7 @@ def terms_of(settings: Settings, lasting: Lasting, fallback: Fallback, audits: A
         on_miss=on_miss,
         held=lasting.conversations.of,
         repeats=lasting.repeats,
+        since_s=lasting.behind.since_s,
     )
     pipeline = Pipeline(
         settings=settings,
@@ -216,6 +219,9 @@ class InUse:
     def go_by(self, terms: Terms) -> None:
         """Tell what works in the background which settings to go by."""
         settings = terms.settings
+        changed = self._lasting.behind.go_by(settings.models)
+        self._lasting.lengths.drop(changed)
+        self._lasting.learned.drop(changed)
         scale = Scale(Pool.of(settings), self._lasting.scorer)
         self._lasting.learned.go_by(list(settings.models), scale.p_adequate)
 
@@ -233,6 +239,7 @@ class InUse:
         Called now and then. Terms go when nobody held them twice in a row: between two steps of one
         request there may be a moment in which nobody does.
         """
+        await self._lasting.behind.keep()
         idle = [terms for terms in self._past if not terms.fallback.is_held]
         gone = [terms for terms in idle if terms in self._idle]
         self._idle = idle

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from classifier.complexity import ComplexityModel
 from classifier.encoder import OnnxEncoder
 from classifier.local import LocalFit, LocalLabel, Origin
 from classifier.shape import PromptShape
+from router.behind import MODELS_FILE, Behind
 from router.ledger.errors import LedgerError
 from router.ledger.reader import open_to_read
 from router.ledger.verdicts import read_verdicts
@@ -137,7 +139,10 @@ def fits_of(
             label = LocalLabel(vector=vector, p=p[places[model]], worth=worth, origin=origin)
             labels[model].append(label)
 
-    for model, rows in (read_probes(folder, scorer, {}) if folder.is_dir() else {}).items():
+    behind = Behind(folder / MODELS_FILE, time.time)
+    behind.go_by(settings.models)
+    probes = read_probes(folder, scorer, {}, behind.of) if folder.is_dir() else {}
+    for model, rows in probes.items():
         for row in rows:
             add(model, row, Origin.PROBE)
     try:
@@ -147,7 +152,7 @@ def fits_of(
     except LedgerError:
         verdicts = []  # nothing has run there yet
     for one in verdicts:
-        if one.namespace == namespace:
+        if one.namespace == namespace and one.at_s >= behind.since_s(one.model):
             add(one.model, (one.vector, one.scores, one.worth), one.origin)
     fits = {model: LocalFit.fit(of_model) for model, of_model in labels.items()}
     return {model: fit for model, fit in fits.items() if fit is not None}

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from classifier.abilities import p_adequate
 from classifier.errors import ClassifierError
+from router.behind import identity
 from router.choose import Pool
 from router.commands.labelled import (
     UnusableLabels,
@@ -115,6 +116,7 @@ def _leave(settings: Settings, name: str, labels: _Labels) -> None:
         vectors=labels.vectors,
         scores=labels.scores,
         worth=labels.worth,
+        of=identity(settings.models[name]),
     )
 
 

@@ -95,10 +95,10 @@ def read_p(models: str, p: bytes) -> list[tuple[str, float]]:
     ]
 
 
-def read_calls(connection: sqlite3.Connection, most: int) -> list[tuple[str, str, int, int]]:
-    """Return the latest calls, oldest first: namespace, model, tokens in and out."""
+def read_calls(connection: sqlite3.Connection, most: int) -> list[tuple[str, str, int, int, int]]:
+    """Return the latest calls, oldest first: namespace, model, when (ms), tokens in and out."""
     rows = connection.execute(
-        "SELECT namespace, model, input_tokens, output_tokens FROM lines WHERE id > "
+        "SELECT namespace, model, at_ms, input_tokens, output_tokens FROM lines WHERE id > "
         "(SELECT coalesce(max(id), 0) FROM lines) - ? AND outcome IN ('miss', 'bypass') "
         "AND output_tokens > 0 ORDER BY id",
         (most,),

@@ -345,7 +345,7 @@ class SqliteLedger:
         await self._catch_up()
         return await self._slow.run(read_drift)
 
-    async def latest_calls(self, most: int) -> list[tuple[str, str, int, int]]:
+    async def latest_calls(self, most: int) -> list[tuple[str, str, int, int, int]]:
         """Return the calls among the latest lines; see ``RoutingStore``."""
         await self._catch_up()
         return await self._slow.run(partial(read_calls, most=most))

@@ -537,3 +537,36 @@ async def test_an_audit_of_routing_ends_as_it_began(tmp_path: Path) -> None:
     assert (second.n_calls, third.n_calls, sums.n_audits) == (2, 0, 2)
     assert sums.saved_usd_nanos_by_cause["audit"] == -2 * nanos(2.0)
     assert n_open == 2, "what it held is let go of"
+
+
+def swapped(provider: Upstream, name: str) -> str:
+    """Return a file by which the provider's so-named model stands behind ``chat``."""
+    model = to(provider).replace("[models.chat]", f'[models.chat]\nname = "{name}"')
+    return model.replace('data_folder = "data"', 'data_folder = "kept"')
+
+
+async def test_another_model_behind_a_name_is_not_taken_for_the_former(tmp_path: Path) -> None:
+    """Its stored answers are no more served, nor its lengths believed, also after a restart."""
+    asked = "Name one river of Peru, please."
+    async with upstream("first") as first:
+        async with (
+            world(tmp_path, swapped(first, "old")) as service,
+            service.client(namespace="acme") as client,
+        ):
+            await client.complete(asked)
+            repeated = await client.complete(asked)
+            assert repeated.report.cache.outcome == chat_pb2.CACHE_OUTCOME_EXACT
+            assert await service.write(swapped(first, "new")) is Reading.APPLIED
+            fresh = await client.complete(asked)
+            repeated = await client.complete(asked)
+            n_lengths = service.running.app.lengths._calls["acme", "chat"].n
+        async with (
+            world(tmp_path, swapped(first, "newer")) as service,
+            service.client(namespace="acme") as client,
+        ):
+            later = await client.complete(asked)
+
+    assert fresh.report.cache.outcome == chat_pb2.CACHE_OUTCOME_MISS
+    assert repeated.report.cache.outcome == chat_pb2.CACHE_OUTCOME_EXACT
+    assert later.report.cache.outcome == chat_pb2.CACHE_OUTCOME_MISS
+    assert (first.n_calls, n_lengths) == (3, 1)

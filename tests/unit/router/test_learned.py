@@ -10,12 +10,14 @@ import numpy.typing as npt
 import pytest
 
 from classifier.local import Origin
+from router.behind import Behind, identity
 from router.learned import Learned
 from router.ledger.sqlite_ledger import SqliteLedger
 from router.ledger.verdicts import Verdict
 from router.metrics import Metrics
 from router.ports import VerdictStore
 from router.probed import read_probes, write_probes
+from router.settings import ModelSpec
 
 MODELS = ["large", "small"]
 SAID = (0.9, 0.8)
@@ -36,14 +38,17 @@ class Store:
 
 
 def learning(
-    folder: Path, store: VerdictStore | None = None, metrics: Metrics | None = None
+    folder: Path,
+    store: VerdictStore | None = None,
+    metrics: Metrics | None = None,
+    behind: Behind | None = None,
 ) -> Learned:
     learned = Learned(
         store=store or Store(),
         folder=folder,
         scorer="s-1",
         metrics=metrics or Metrics(),
-        now_s=lambda: 5.0,
+        behind=behind,
     )
     learned.go_by(MODELS, lambda scores: scores)
     return learned
@@ -153,8 +158,8 @@ async def test_a_word_counts_for_a_request_that_is_remembered(tmp_path: Path) ->
     store = Store()
     learned = learning(tmp_path, store)
     learned.saw("ab" * 16, vector(1), SAID)
-    learned.told("ab" * 16, "shop", "small", is_adequate=False)
-    learned.told("cd" * 16, "shop", "small", is_adequate=False)
+    learned.told("ab" * 16, "shop", "small", is_adequate=False, at_s=5.0)
+    learned.told("cd" * 16, "shop", "small", is_adequate=False, at_s=5.0)
 
     ((_, verdict),) = store.kept
     assert (verdict.origin, verdict.worth, verdict.propensity) == (Origin.TOLD, 0.0, None)
@@ -204,3 +209,55 @@ async def test_busy_namespaces_keep_no_other_waiting(tmp_path: Path) -> None:
 
     assert learned.fit_of("quiet", "small") is not None
     assert all(learned.fit_of(namespace, "small") for namespace in busy)
+
+
+def standing(name: str) -> dict[str, ModelSpec]:
+    """Models of which ``small`` is a provider's so-named one."""
+    return {
+        "large": ModelSpec(name="large", provider="p", provider_model="large"),
+        "small": ModelSpec(name="small", provider="p", provider_model=name),
+    }
+
+
+async def test_what_one_model_earned_is_not_inherited_by_another(tmp_path: Path) -> None:
+    """Under the same name: labels of traffic and probes are dropped, while it runs and later."""
+    store, now = Store(), [10.0]
+    behind = Behind(tmp_path / "models.json", lambda: now[0])
+    behind.go_by(standing("old"))
+    learned = learning(tmp_path, store, behind=behind)
+    for n in range(60):
+        learned.take(a_verdict(n, 0.0, at_s=9.0))
+    scores = np.tile(np.array(SAID), (60, 1))
+    vectors = np.array([vector(n) for n in range(60)])
+    of = identity(standing("old")["small"])
+    write_probes(tmp_path, "small", "s-1", vectors=vectors, scores=scores, worth=[0.0] * 60, of=of)
+    await learned.refresh()
+    assert learned.adjusted("shop", MODELS, vector(1), SAID)[1] < 0.5
+
+    learned.drop(behind.go_by(standing("new")))
+    learned.take(a_verdict(60, 0.0, at_s=9.0))  # it was asked before
+    await learned.refresh()
+    later = learning(tmp_path, store, behind=behind)
+    await later.load()
+
+    for one in (learned, later):
+        assert list(one.adjusted("shop", MODELS, vector(1), SAID)) == list(SAID)
+        assert list(one.adjusted("lab", MODELS, vector(1), SAID)) == list(SAID)
+
+
+async def test_a_probe_of_the_model_that_stands_there_now_is_taken_up(tmp_path: Path) -> None:
+    """Also one that was left before the settings were read."""
+    behind = Behind(tmp_path / "models.json", lambda: 10.0)
+    behind.go_by(standing("old"))
+    learned = learning(tmp_path, behind=behind)
+    scores = np.tile(np.array(SAID), (60, 1))
+    vectors = np.array([vector(n) for n in range(60)])
+    of = identity(standing("new")["small"])
+    write_probes(tmp_path, "small", "s-1", vectors=vectors, scores=scores, worth=[0.0] * 60, of=of)
+    await learned.refresh()
+    assert learned.fit_of("", "small") is None
+
+    learned.drop(behind.go_by(standing("new")))
+    await learned.refresh()
+
+    assert learned.fit_of("", "small") is not None
