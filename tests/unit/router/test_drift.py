@@ -134,7 +134,7 @@ class Store:
     async def drift_states(self) -> dict[str, DriftState]:
         return dict(self.states)
 
-    async def latest_calls(self, most: int) -> list[tuple[str, str, int, int]]:
+    async def latest_calls(self, most: int) -> list[tuple[str, str, int, int, int]]:
         raise AssertionError("drift knows no lengths")
 
     def note_drift(self, state: DriftState) -> None:

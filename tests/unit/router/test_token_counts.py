@@ -81,7 +81,8 @@ async def test_a_model_that_may_not_answer_is_not_told(
 ) -> None:
     """By the namespace's rules and the request's: then the count is an estimate."""
     provider = Counting()
-    request = chat(wishes=Wishes(**{named: "claude"}, **wishes))
+    wished: dict[str, Any] = {named: "claude", **wishes}
+    request = chat(wishes=Wishes(**wished))
 
     counted = await counts(provider, replace(_OPEN, **policy)).of(request)
 
