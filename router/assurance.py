@@ -28,6 +28,7 @@ from router.ledger.evidence import KEEP_S, Kept, Twin, keepable
 from router.ledger.types import AssuranceReport, AssuranceState
 from router.metrics import Metrics
 from router.ports import EvidenceStore
+from router.tending import tend
 
 WINDOW = 5_000
 """Observations per namespace that count, and so many twin calls; older ones are forgotten."""
@@ -243,13 +244,13 @@ class Assurance:
 
     async def keep_fresh(self) -> None:
         """Refresh every few seconds until cancelled."""
-        while True:
-            try:
-                await self.refresh()
-            except Exception:  # noqa: BLE001  the outermost edge of this task
-                _log.exception("operating points could not be worked out; trying again")
-                self._metrics.degraded("assurance")
-            await asyncio.sleep(INTERVAL_S)
+        await tend(
+            self.refresh,
+            every_s=INTERVAL_S,
+            log=_log,
+            failed="operating points could not be worked out",
+            degraded=lambda: self._metrics.degraded("assurance"),
+        )
 
     def _first_point(self, namespace: str, target: float) -> OperatingPoint:
         """Return the shipped calibration's point, until a target's own is worked out."""

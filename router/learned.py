@@ -25,6 +25,7 @@ from router.ledger.verdicts import Verdict
 from router.metrics import Metrics
 from router.ports import VerdictStore
 from router.probed import read_probes
+from router.tending import tend
 
 INTERVAL_S: Final = 5.0
 MAX_KEYS: Final = 2_000
@@ -240,13 +241,13 @@ class Learned:
 
     async def keep_fresh(self) -> None:
         """Refresh every few seconds until cancelled."""
-        while True:
-            try:
-                await self.refresh()
-            except Exception:  # noqa: BLE001  the outermost edge of this task
-                _log.exception("what the traffic teaches could not be worked out; trying again")
-                self._metrics.degraded("learning")
-            await asyncio.sleep(INTERVAL_S)
+        await tend(
+            self.refresh,
+            every_s=INTERVAL_S,
+            log=_log,
+            failed="what the traffic teaches could not be worked out",
+            degraded=lambda: self._metrics.degraded("learning"),
+        )
 
     def fit_of(self, namespace: str, model: str) -> LocalFit | None:
         """Return what was made of a model's labels; None: too few so far."""

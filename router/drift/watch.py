@@ -21,6 +21,7 @@ from router.ledger.types import DriftReport, LedgerLine, ModelDrift
 from router.metrics import Metrics
 from router.ports import RoutingStore
 from router.settings import Calibrated
+from router.tending import tend
 
 INTERVAL_S: Final = 5.0
 MAX_NAMESPACES: Final = 10_000
@@ -122,13 +123,13 @@ class Drift:
 
     async def keep_fresh(self) -> None:
         """Refresh every few seconds until cancelled."""
-        while True:
-            try:
-                await self.refresh()
-            except Exception:  # noqa: BLE001  the outermost edge of this task
-                _log.exception("drift of routing could not be worked out; trying again")
-                self._metrics.degraded("drift")
-            await asyncio.sleep(INTERVAL_S)
+        await tend(
+            self.refresh,
+            every_s=INTERVAL_S,
+            log=_log,
+            failed="drift of routing could not be worked out",
+            degraded=lambda: self._metrics.degraded("drift"),
+        )
 
     def _of(self, namespace: str) -> _Watched | None:
         """Return a namespace's counts; begun anew where its figures are others."""
