@@ -46,7 +46,7 @@ from router.decision import Decision
 from router.errors import RouterError, UnknownNamespace
 from router.fallback import Fallback, Walk
 from router.forgotten import Forgotten
-from router.ledger.accounting import Price, account, audit_line
+from router.ledger.accounting import Price, audit_line, closed_audit
 from router.ledger.allowance import DAY_S, Allowance, Reserved
 from router.ledger.errors import LedgerError
 from router.ledger.tickets import new_line_id
@@ -478,20 +478,7 @@ class Audits:
         return answers
 
     def _closed(self, line: LedgerLine, walk: Walk, reserved: Reserved) -> LedgerLine:
-        figures = account(
-            outcome=Outcome.AUDIT,
-            attempts=walk.attempts,
-            usage=None,
-            baseline_model=line.baseline_model,
-            price=self._price,
-        )
-        closed = replace(
-            line,
-            state=figures.state,
-            cost_nanos=figures.cost_nanos,
-            baseline_nanos=figures.baseline_nanos,
-            attempts=tuple(walk.attempts),
-        )
+        closed = closed_audit(line, walk.attempts, self._price)
         self.allowance.settle(reserved, closed.cost_nanos)
         self._metrics.settled(closed)
         return closed

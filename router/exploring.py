@@ -34,10 +34,10 @@ from router.errors import RouterError
 from router.fallback import Fallback, Walk
 from router.forgotten import Forgotten
 from router.learned import Learned
-from router.ledger.accounting import Price, account, audit_line
+from router.ledger.accounting import Price, audit_line, closed_audit
 from router.ledger.allowance import Allowance, Reserved
 from router.ledger.tickets import new_line_id
-from router.ledger.types import LedgerLine, Outcome
+from router.ledger.types import LedgerLine
 from router.ledger.verdicts import Verdict as Label
 from router.metrics import Metrics
 from router.ports import Ledger
@@ -305,19 +305,6 @@ class Exploring:
         return answer, line.cost_nanos
 
     def _closed(self, line: LedgerLine, walk: Walk, price: Price) -> LedgerLine:
-        figures = account(
-            outcome=Outcome.AUDIT,
-            attempts=walk.attempts,
-            usage=None,
-            baseline_model=line.baseline_model,
-            price=price,
-        )
-        closed = replace(
-            line,
-            state=figures.state,
-            cost_nanos=figures.cost_nanos,
-            baseline_nanos=figures.baseline_nanos,
-            attempts=tuple(walk.attempts),
-        )
+        closed = closed_audit(line, walk.attempts, price)
         self._metrics.settled(closed)
         return closed

@@ -110,6 +110,30 @@ def audit_line(hit: LedgerLine, *, line_id: str, at_ms: int) -> LedgerLine:
     )
 
 
+def closed_audit(line: LedgerLine, attempts: Sequence[Attempt], price: Price) -> LedgerLine:
+    """Return the line of an audit with what its calls came to.
+
+    Args:
+        line: from ``audit_line``.
+        attempts: every call that was made for it.
+        price: of a model's usage.
+    """
+    figures = account(
+        outcome=Outcome.AUDIT,
+        attempts=attempts,
+        usage=None,
+        baseline_model=line.baseline_model,
+        price=price,
+    )
+    return replace(
+        line,
+        state=figures.state,
+        cost_nanos=figures.cost_nanos,
+        baseline_nanos=figures.baseline_nanos,
+        attempts=tuple(attempts),
+    )
+
+
 def attempt_cost(
     model: str, usage: Usage | None, price: Price, *, is_billable: bool = True
 ) -> int | None:
